@@ -1,0 +1,95 @@
+// Variable: a tensor and its place in the graph of operations; backward() walks that graph.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace dcl::autograd {
+
+using tensor::Tensor;
+
+struct Node;
+
+/// Which inputs a backward function has to return gradients for.
+using Needs = std::vector<bool>;
+
+/// Gets the gradient of the output and returns one tensor an input (undefined where not needed). A returned
+/// tensor may have the shape of the broadcast output: the engine sums it down to the input's.
+using BackwardFunction = std::function<std::vector<Tensor>(const Tensor& grad_output, const Needs& needs)>;
+
+/// A handle, like Tensor. A default-made Variable is undefined and stands for "no such input" (no bias).
+class Variable {
+ public:
+  Variable() = default;
+  /// A leaf. Its gradient is kept after backward() when `requires_grad`. Throws for integer types that
+  /// require one. (Implicit, so that constants can stand where a Variable is expected.)
+  Variable(Tensor value, bool requires_grad = false);  // NOLINT(google-explicit-constructor)
+
+  bool defined() const { return cell_ != nullptr; }
+  const Tensor& value() const;
+  /// For those who change a leaf in place: optimizers, momentum encoders, loaders of weights. Call
+  /// bump_version() afterwards.
+  Tensor& mutable_value();
+  const tensor::Shape& shape() const { return value().shape(); }
+  bool requires_grad() const;
+  void set_requires_grad(bool requires_grad);
+  /// The gradient of a leaf; undefined before the first backward().
+  const Tensor& grad() const;
+  void zero_grad();
+
+  /// Raised by whoever overwrites the value, so that derived copies (packed, bfloat16) know that they are
+  /// old.
+  std::uint64_t version() const;
+  void bump_version();
+
+  /// A leaf that shares the value and has no history.
+  Variable detach() const;
+
+  /// The operation it came from (for the engine); null when undefined.
+  std::shared_ptr<Node> node() const { return cell_ ? cell_->node : nullptr; }
+
+ private:
+  friend Variable record(const char* op, Tensor output, const std::vector<Variable>& inputs,
+                         BackwardFunction backward);
+  struct Cell {
+    Tensor value;
+    std::shared_ptr<Node> node;
+    std::uint64_t version = 0;
+  };
+  std::shared_ptr<Cell> cell_;
+};
+
+/// What every differentiable op ends with: wraps `output`, and remembers how its gradient flows to `inputs`,
+/// unless recording is off or none of them requires a gradient; then `backward` is dropped at once, with all
+/// that it has captured. The graph keeps no values alive: what backward needs, it captures.
+Variable record(const char* op, Tensor output, const std::vector<Variable>& inputs,
+                BackwardFunction backward);
+
+/// Adds d root / d leaf to the gradient of every leaf that requires one. `seed` is the gradient of `root`
+/// itself (ones when undefined; then root must have one element). The graph is released on the way:
+/// activations go as soon as the walk has passed them, and a second backward() through the same graph throws.
+void backward(const Variable& root, Tensor seed = {});
+
+/// While one is alive, ops on this thread record nothing.
+class NoGradGuard {
+ public:
+  NoGradGuard();
+  ~NoGradGuard();
+  NoGradGuard(const NoGradGuard&) = delete;
+  NoGradGuard& operator=(const NoGradGuard&) = delete;
+
+ private:
+  bool before_;
+};
+/// False under a NoGradGuard.
+bool recording();
+
+/// True when an op on these inputs would be recorded: for ops that save less when nobody will ask.
+bool will_record(const std::vector<Variable>& inputs);
+
+}  // namespace dcl::autograd

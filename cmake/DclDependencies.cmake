@@ -1,0 +1,14 @@
+# Everything comes from Debian packages (scripts/install_deps.sh lists them).
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(Eigen3 3.4 REQUIRED NO_MODULE)
+find_package(hwy REQUIRED)
+find_package(JPEG REQUIRED)
+find_package(PNG REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(tomlplusplus REQUIRED)
+
+# Eigen's own products are compiled for the baseline instruction set; OpenBLAS picks its kernels at run time.
+find_package(OpenBLAS QUIET)

@@ -1,0 +1,16 @@
+# dcl_library(NAME [DEPENDS targets…] [PRIVATE_DEPENDS targets…]): every *.cpp of the calling folder (and its
+# sub-folders) becomes the library dcl_NAME, which users link as dcl::NAME. Headers are included from the root:
+# "tensor/tensor.h".
+function(dcl_library name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS;PRIVATE_DEPENDS" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  add_library(dcl_${name} STATIC ${sources})
+  add_library(dcl::${name} ALIAS dcl_${name})
+  set_target_properties(dcl_${name} PROPERTIES EXPORT_NAME ${name})
+  target_compile_features(dcl_${name} PUBLIC cxx_std_20)
+  target_include_directories(dcl_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
+                                                $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/dcl>)
+  target_link_libraries(dcl_${name} PUBLIC ${ARG_DEPENDS} PRIVATE ${ARG_PRIVATE_DEPENDS})
+  dcl_warnings(dcl_${name})
+  set_property(GLOBAL APPEND PROPERTY DCL_LIBRARIES dcl_${name})
+endfunction()

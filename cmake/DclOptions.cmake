@@ -1,0 +1,35 @@
+option(DCL_BUILD_TESTS "Build the tests and the test tools" ON)
+option(DCL_BUILD_BENCH "Build the benchmarks" ON)
+option(DCL_WARNINGS_AS_ERRORS "Treat compiler warnings as errors" OFF)
+set(DCL_SANITIZE "" CACHE STRING "Sanitizers for -fsanitize=, such as address,undefined or thread")
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+# -ffp-contract=off: the same expression gives the same bits wherever the compiler puts it; kernels that want
+# fused multiply-adds ask for them by name.
+add_compile_options(-ffp-contract=off)
+if(DCL_SANITIZE)
+  add_compile_options(-fsanitize=${DCL_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${DCL_SANITIZE})
+endif()
+
+find_program(DCL_CCACHE ccache)
+if(DCL_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${DCL_CCACHE})
+endif()
+
+# The warnings every target of ours is built with.
+function(dcl_warnings target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast
+                                           -Woverloaded-virtual)
+  if(DCL_WARNINGS_AS_ERRORS)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+endfunction()

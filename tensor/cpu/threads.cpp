@@ -1,0 +1,168 @@
+#include "tensor/cpu/threads.h"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include <sched.h>
+
+#include "tensor/check.h"
+
+namespace dcl::tensor::cpu {
+
+namespace {
+
+int available_processors() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+using Task = std::function<void(int)>;
+
+// Workers wait for a round number to move; a round hands each of them one range.
+class Pool {
+ public:
+  explicit Pool(int threads) {
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+  }
+  ~Pool() {
+    {
+      const std::scoped_lock lock(mutex_);
+      stop_ = true;
+    }
+    start_.notify_all();
+    for (auto& worker : workers_) worker.join();
+  }
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Runs task(0) here and task(1) … task(count-1) on the workers. False when the pool is busy.
+  bool run(int count, const Task& task) {
+    const std::unique_lock busy(busy_, std::try_to_lock);
+    if (!busy.owns_lock()) return false;
+    {
+      const std::scoped_lock lock(mutex_);
+      task_ = &task;
+      count_ = count;
+      running_ = count - 1;
+      error_ = nullptr;
+      ++round_;
+    }
+    start_.notify_all();
+    guarded(task, 0);
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, [this] { return running_ == 0; });
+    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+    return true;
+  }
+
+ private:
+  void work(int index) {
+    std::uint64_t seen = 0;
+    std::unique_lock lock(mutex_);
+    while (true) {
+      start_.wait(lock, [&] { return stop_ || round_ != seen; });
+      if (stop_) return;
+      seen = round_;
+      if (index >= count_) continue;
+      const Task* task = task_;
+      lock.unlock();
+      guarded(*task, index);
+      lock.lock();
+      if (--running_ == 0) done_.notify_one();
+    }
+  }
+
+  void guarded(const Task& task, int index) {
+    try {
+      inside_ = true;
+      task(index);
+      inside_ = false;
+    } catch (...) {
+      inside_ = false;
+      const std::scoped_lock lock(mutex_);
+      if (!error_) error_ = std::current_exception();
+    }
+  }
+
+ public:
+  static thread_local bool inside_;
+
+ private:
+  std::mutex busy_;
+  std::mutex mutex_;
+  std::condition_variable start_;
+  std::condition_variable done_;
+  std::vector<std::thread> workers_;
+  const Task* task_ = nullptr;
+  int count_ = 0;
+  int running_ = 0;
+  std::uint64_t round_ = 0;
+  bool stop_ = false;
+  std::exception_ptr error_;
+};
+
+thread_local bool Pool::inside_ = false;
+
+std::atomic<int> wanted_threads{0};
+
+Pool& pool() {
+  static std::mutex mutex;
+  static std::unique_ptr<Pool> instance;
+  const std::scoped_lock lock(mutex);
+  const int wanted = num_threads();
+  if (!instance || instance->threads() != wanted) {
+    instance.reset();
+    instance = std::make_unique<Pool>(wanted);
+  }
+  return *instance;
+}
+
+// Runs task(0 … count-1), on the pool where that is possible.
+void run(int count, const Task& task) {
+  if (count > 1 && !Pool::inside_ && pool().run(count, task)) return;
+  for (int i = 0; i < count; ++i) task(i);
+}
+
+}  // namespace
+
+int num_threads() {
+  const int wanted = wanted_threads.load();
+  if (wanted > 0) return wanted;
+  static const int available = available_processors();
+  return available;
+}
+
+void set_num_threads(int count) {
+  check(count >= 1, "threads: {} is not a number of threads, expected at least 1", count);
+  wanted_threads.store(count);
+}
+
+void parallel_for(std::int64_t n, std::int64_t grain,
+                  const std::function<void(std::int64_t begin, std::int64_t end)>& body) {
+  if (n <= 0) return;
+  const std::int64_t most = (n + std::max<std::int64_t>(grain, 1) - 1) / std::max<std::int64_t>(grain, 1);
+  const int count = static_cast<int>(std::min<std::int64_t>(num_threads(), most));
+  if (count <= 1) {
+    body(0, n);
+    return;
+  }
+  run(count, [&](int i) { body(n * i / count, n * (i + 1) / count); });
+}
+
+void parallel_parts(int parts, const std::function<void(int part)>& body) {
+  parallel_for(parts, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t part = begin; part < end; ++part) body(static_cast<int>(part));
+  });
+}
+
+}  // namespace dcl::tensor::cpu

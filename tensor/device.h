@@ -1,0 +1,48 @@
+// Where a tensor lives.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "tensor/check.h"
+
+namespace dcl::tensor {
+
+enum class DeviceType : std::uint8_t { cpu, cuda };
+
+struct Device {
+  DeviceType type = DeviceType::cpu;
+  int index = 0;
+
+  bool is_cpu() const { return type == DeviceType::cpu; }
+  bool is_cuda() const { return type == DeviceType::cuda; }
+  std::string str() const { return is_cpu() ? "cpu" : fmt::format("cuda:{}", index); }
+  bool operator==(const Device&) const = default;
+};
+
+/// True in a build with the CUDA backend. Without it the cuda:: functions are declared but never named by
+/// evaluated code, so nothing has to be defined for them.
+#ifdef DCL_WITH_CUDA
+inline constexpr bool has_cuda = true;
+#else
+inline constexpr bool has_cuda = false;
+#endif
+
+[[noreturn]] inline void fail_without_cuda(const char* op) {
+  fail("{}: the tensor is on a CUDA device, but this build has no CUDA backend", op);
+}
+
+}  // namespace dcl::tensor
+
+/// The one place that decides between the backends: `DCL_ON_DEVICE(x.device(), conv2d(x, weight, p))` calls
+/// dcl::tensor::cpu::conv2d or dcl::tensor::cuda::conv2d. In a build without CUDA the second name is only
+/// declared, and a tensor that claims to be there gives a clear error.
+#define DCL_ON_DEVICE(device_, ...)                                     \
+  [&]() -> decltype(auto) {                                             \
+    if constexpr (::dcl::tensor::has_cuda) {                            \
+      if ((device_).is_cuda()) return ::dcl::tensor::cuda::__VA_ARGS__; \
+    } else if ((device_).is_cuda()) {                                   \
+      ::dcl::tensor::fail_without_cuda(#__VA_ARGS__);                   \
+    }                                                                   \
+    return ::dcl::tensor::cpu::__VA_ARGS__;                             \
+  }()

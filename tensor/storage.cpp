@@ -1,0 +1,147 @@
+#include "tensor/storage.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <new>
+#include <string_view>
+
+#include <sys/mman.h>
+
+namespace dcl::tensor {
+
+namespace {
+
+constexpr std::int64_t kAlignment = 64;
+constexpr std::int64_t kHugePage = std::int64_t{2} << 20;
+
+std::int64_t round_up(std::int64_t bytes, std::int64_t to) { return (bytes + to - 1) / to * to; }
+
+// Large blocks start on huge pages: a ResNet's activations are tens of megabytes each, and 4 KiB pages cost a
+// fault and a TLB entry apiece.
+void* system_allocate(std::int64_t bytes) {
+  const bool large = bytes >= 2 * kHugePage;
+  const std::int64_t alignment = large ? kHugePage : kAlignment;
+  void* block =
+      std::aligned_alloc(static_cast<std::size_t>(alignment),
+                         static_cast<std::size_t>(round_up(std::max<std::int64_t>(bytes, 1), alignment)));
+  check(block != nullptr, "allocator: {} bytes of memory cannot be had", bytes);
+  if (large) ::madvise(block, static_cast<std::size_t>(bytes), MADV_HUGEPAGE);
+  return block;
+}
+
+class PlainAllocator final : public Allocator {
+ public:
+  void* allocate(std::int64_t bytes) override {
+    void* block = system_allocate(bytes);
+    const std::scoped_lock lock(mutex_);
+    stats_.live += bytes;
+    stats_.peak = std::max(stats_.peak, stats_.live);
+    return block;
+  }
+  void release(void* block, std::int64_t bytes) override {
+    std::free(block);
+    const std::scoped_lock lock(mutex_);
+    stats_.live -= bytes;
+  }
+  void release_cached() override {}
+  MemoryStats stats() const override {
+    const std::scoped_lock lock(mutex_);
+    return stats_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  MemoryStats stats_;
+};
+
+class CachingAllocator final : public Allocator {
+ public:
+  ~CachingAllocator() override { free_all(); }
+
+  void* allocate(std::int64_t bytes) override {
+    const std::int64_t size = rounded(bytes);
+    const std::scoped_lock lock(mutex_);
+    stats_.live += size;
+    stats_.peak = std::max(stats_.peak, stats_.live);
+    // Best fit, wasting at most an eighth of the block. The block remembers its own size in `sizes_`.
+    const auto found = free_.lower_bound(size);
+    if (found != free_.end() && found->first - size <= size / 8) {
+      void* block = found->second;
+      stats_.live += found->first - size;
+      stats_.cached -= found->first;
+      free_.erase(found);
+      return block;
+    }
+    // What is cached and did not fit is of the wrong sizes: let it go before it adds up to more than is in
+    // use.
+    if (stats_.cached + size > stats_.live) free_all();
+    void* block = system_allocate(size);
+    sizes_[block] = size;
+    return block;
+  }
+
+  void release(void* block, std::int64_t /*bytes*/) override {
+    const std::scoped_lock lock(mutex_);
+    const std::int64_t size = sizes_.at(block);
+    stats_.live -= size;
+    stats_.cached += size;
+    free_.emplace(size, block);
+  }
+
+  void release_cached() override {
+    const std::scoped_lock lock(mutex_);
+    free_all();
+  }
+
+  MemoryStats stats() const override {
+    const std::scoped_lock lock(mutex_);
+    return stats_;
+  }
+
+ private:
+  static std::int64_t rounded(std::int64_t bytes) {
+    if (bytes >= kHugePage) return round_up(bytes, std::int64_t{64} << 10);
+    return round_up(std::max<std::int64_t>(bytes, 1), bytes >= 4096 ? 4096 : kAlignment);
+  }
+
+  void free_all() {
+    for (const auto& [size, block] : free_) {
+      sizes_.erase(block);
+      std::free(block);
+    }
+    free_.clear();
+    stats_.cached = 0;
+  }
+
+  mutable std::mutex mutex_;
+  std::multimap<std::int64_t, void*> free_;
+  std::map<void*, std::int64_t> sizes_;
+  MemoryStats stats_;
+};
+
+Allocator& cpu_allocator() {
+  // Never destroyed: tensors with static storage duration may outlive any order of destruction.
+  static Allocator* const instance = []() -> Allocator* {
+    const char* choice = std::getenv("DCL_ALLOCATOR");
+    if (choice != nullptr && std::string_view(choice) == "plain") return new PlainAllocator;
+    return new CachingAllocator;
+  }();
+  return *instance;
+}
+
+}  // namespace
+
+Allocator& allocator(Device device) {
+  if (device.is_cuda()) fail_without_cuda("allocator");
+  return cpu_allocator();
+}
+
+Storage::Storage(std::int64_t bytes, Device device)
+    : data_(allocator(device).allocate(bytes)), bytes_(bytes), device_(device) {}
+
+Storage::~Storage() { allocator(device_).release(data_, bytes_); }
+
+}  // namespace dcl::tensor
