@@ -1,0 +1,26 @@
+// Matrix products on plain row-major arrays, the work horse of convolutions, linear layers and matmul:
+//
+//   c = alpha · op(a) · op(b) + beta · c        op(a) [m,k], op(b) [k,n], c [m,n]
+//
+// OpenBLAS where the build has it (it picks its kernels by the processor at run time), else Eigen.
+#pragma once
+
+#include <cstdint>
+
+namespace dcl::tensor::cpu {
+
+/// On the calling thread; may be called from several threads at once. lda, ldb and ldc are the distances
+/// between rows in memory: a is stored [m,k] (lda >= k), or [k,m] (lda >= m) when `transpose_a`; b likewise.
+/// With beta = 0 c is only written, so it may be uninitialised. T is float or double.
+template <class T>
+void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, T alpha,
+          const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T beta, T* c, std::int64_t ldc);
+
+/// The same product shared out over threads, by rows or by columns of c, whichever there are more of. The
+/// cuts depend on the sizes and num_threads() only.
+template <class T>
+void parallel_gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
+                   T alpha, const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T beta, T* c,
+                   std::int64_t ldc);
+
+}  // namespace dcl::tensor::cpu
