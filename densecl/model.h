@@ -13,6 +13,7 @@
 
 #include "autograd/variable.h"
 #include "densecl/encoder.h"
+#include "densecl/losses.h"
 #include "tensor/tensor.h"
 
 namespace dcl::densecl {
@@ -49,7 +50,8 @@ struct StepOutput {
 };
 
 /// A tensor of the complete state under the authors' name ("encoder_q.0.conv1.weight", "queue", "queue_ptr").
-/// Memory layouts: weights [O,kH,kW,I], queues [K,C]; files use PyTorch's (nn/state.h converts).
+/// In memory weights are [O,kH,kW,I] and queues [K,C]; files have PyTorch's layouts (densecl/state_file.h
+/// converts).
 struct NamedTensor {
   std::string name;
   Tensor tensor;
@@ -74,9 +76,9 @@ class ContrastiveModel {
   /// norm); `lambda` [1] weighs the dense loss.
   StepOutput forward(const Tensor& query_view, const Tensor& key_view, const Tensor& permutation,
                      const Tensor& lambda);
-  /// The same for one of several parts of a batch: the momentum update is left out unless `first_part`.
-  StepOutput forward_part(const Tensor& query_view, const Tensor& key_view, const Tensor& permutation,
-                          const Tensor& lambda, bool first_part);
+  /// The same for a later part of a batch that is worked off in several: without the momentum update.
+  StepOutput forward_more(const Tensor& query_view, const Tensor& key_view, const Tensor& permutation,
+                          const Tensor& lambda);
 
   /// Writes the keys of a step over the oldest of the queue(s); the ring may wrap inside a batch.
   void enqueue(const Tensor& keys, const Tensor& dense_keys);
@@ -84,16 +86,26 @@ class ContrastiveModel {
   /// Share of the queue that holds real keys rather than the random ones of the start, 0 to 1, after `steps`
   /// batches of `batch`.
   double queue_fill(std::int64_t steps, std::int64_t batch) const;
+  /// Has forward() compute StepOutput::match_margin, which tells how far a match is from flipping.
+  void set_want_match_margin(bool want) { want_match_margin_ = want; }
 
   Encoder& encoder_q() { return encoder_q_; }
   Encoder& encoder_k() { return encoder_k_; }
   /// The trained parameters (of encoder_q), with the authors' names, in a fixed order.
   std::vector<std::pair<std::string, Variable>> parameters() const;
-  /// Everything a checkpoint of the model holds; the tensors share memory with the model.
+  /// Everything a checkpoint of the model holds; the tensors share memory with the model. Call
+  /// bump_versions() after writing to them.
   std::vector<NamedTensor> state() const;
+  void bump_versions();
 
  private:
+  StepOutput forward_batch(const Tensor& query_view, const Tensor& key_view, const Tensor& permutation,
+                           const Tensor& lambda, bool update_key_encoder);
+  void update_key_encoder();
+  Keys make_keys(const Tensor& view, const Tensor& permutation);
+
   ModelOptions options_;
+  bool want_match_margin_ = false;
   Encoder encoder_q_;
   Encoder encoder_k_;
   Tensor queue_;       // [K, C]

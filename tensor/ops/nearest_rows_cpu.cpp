@@ -1,0 +1,97 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "tensor/cpu/gemm.h"
+#include "tensor/cpu/threads.h"
+#include "tensor/ops/nearest_rows.h"
+
+namespace dcl::tensor::cpu {
+
+namespace {
+
+constexpr double kEps = 1e-12;  // as in normalize: a row of zeros stays zeros
+
+struct Sizes {
+  std::int64_t entries, rows_a, rows_b, channels;
+};
+
+Sizes check_sizes(const Tensor& a, const Tensor& b, std::int64_t entries) {
+  check_dim("nearest_rows", "a", a, 2);
+  check_dim("nearest_rows", "b", b, 2);
+  check_dtype("nearest_rows", "b", b, a.dtype());
+  check(a.size(1) == b.size(1), "nearest_rows: rows of a and b differ in width (a {}, b {})", a.shape().str(),
+        b.shape().str());
+  check(entries > 0 && a.size(0) % entries == 0 && b.size(0) % entries == 0 && b.size(0) > 0,
+        "nearest_rows: {} entries do not divide the rows (a {}, b {})", entries, a.shape().str(),
+        b.shape().str());
+  return {entries, a.size(0) / entries, b.size(0) / entries, a.size(1)};
+}
+
+template <class T>
+std::vector<T> inverse_norms(const T* x, std::int64_t rows, std::int64_t channels) {
+  std::vector<T> inverse(static_cast<std::size_t>(rows));
+  for (std::int64_t i = 0; i < rows; ++i) {
+    double squares = 0;
+    for (std::int64_t c = 0; c < channels; ++c)
+      squares += static_cast<double>(x[i * channels + c]) * x[i * channels + c];
+    inverse[static_cast<std::size_t>(i)] = static_cast<T>(1.0 / std::max(std::sqrt(squares), kEps));
+  }
+  return inverse;
+}
+
+// One entry: index[i] and the gap between its two best cosines.
+template <class T>
+double match_entry(const T* a, const T* b, const Sizes& s, std::int64_t first, std::int64_t* index) {
+  const auto scale_a = inverse_norms(a, s.rows_a, s.channels);
+  const auto scale_b = inverse_norms(b, s.rows_b, s.channels);
+  std::vector<T> products(static_cast<std::size_t>(s.rows_a * s.rows_b));
+  gemm<T>(false, true, s.rows_a, s.rows_b, s.channels, T(1), a, s.channels, b, s.channels, T(0),
+          products.data(), s.rows_b);
+  double margin = std::numeric_limits<double>::infinity();
+  for (std::int64_t i = 0; i < s.rows_a; ++i) {
+    T best = -std::numeric_limits<T>::infinity();
+    T second = best;
+    std::int64_t at = 0;
+    for (std::int64_t j = 0; j < s.rows_b; ++j) {
+      const T cosine = products[static_cast<std::size_t>(i * s.rows_b + j)] *
+                       scale_b[static_cast<std::size_t>(j)] * scale_a[static_cast<std::size_t>(i)];
+      if (cosine > best) {
+        second = best;
+        best = cosine;
+        at = j;
+      } else if (cosine > second) {
+        second = cosine;
+      }
+    }
+    index[i] = first + at;
+    margin = std::min(margin, static_cast<double>(best - second));
+  }
+  return margin;
+}
+
+}  // namespace
+
+NearestRows nearest_rows(const Tensor& a, const Tensor& b, std::int64_t entries, bool want_margin) {
+  const Sizes s = check_sizes(a, b, entries);
+  NearestRows result;
+  result.index = Tensor::empty({a.size(0)}, {DType::int64, a.device()});
+  std::vector<double> margins(static_cast<std::size_t>(entries));
+  dispatch_float(a.dtype(), "nearest_rows", [&]<class T>() {
+    const T* from = a.data<T>();
+    const T* to = b.data<T>();
+    auto* index = result.index.data<std::int64_t>();
+    parallel_for(entries, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t n = begin; n < end; ++n)
+        margins[static_cast<std::size_t>(n)] =
+            match_entry(from + n * s.rows_a * s.channels, to + n * s.rows_b * s.channels, s, n * s.rows_b,
+                        index + n * s.rows_a);
+    });
+  });
+  if (want_margin)
+    result.margin = Tensor::scalar(*std::min_element(margins.begin(), margins.end()), a.options());
+  return result;
+}
+
+}  // namespace dcl::tensor::cpu
