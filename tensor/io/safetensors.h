@@ -6,9 +6,9 @@
 // https://github.com/huggingface/safetensors, section "Format". Types here: F32, F64, BF16, I64, U8.
 //
 // Checksums (CRC-32 as in zlib and PNG, 8 lower-case hex digits) live in __metadata__, so that every other
-// reader of the format passes over them: "crc32:NAME" is that of tensor NAME's bytes, and "crc32" that of
-// everything before the numbers (the 8 bytes of N included), taken with its own 8 digits as '0'. The writer
-// always writes them; the reader verifies them where a file has any, and then misses none.
+// reader of the format passes over them: "dcl.crc32:NAME" is that of tensor NAME's bytes, and "dcl.crc32"
+// that of everything before the numbers (the 8 bytes of N included), taken with its own 8 digits as '0'. The
+// writer always writes them; the reader verifies them, and a file that has one has to have them all.
 #pragma once
 
 #include <cstddef>
