@@ -1,0 +1,273 @@
+#include <algorithm>
+#include <array>
+
+#include "tensor/cpu/threads.h"
+#include "tensor/ops/elementwise.h"
+#include "tensor/ops/elementwise_functors.h"
+
+namespace dcl::tensor {
+
+namespace {
+
+constexpr std::int64_t kGrain = 32768;  // elements a thread is worth waking for
+
+// Calls f(functor) with the functor of `op`.
+template <class F>
+decltype(auto) with_functor(UnaryOp op, F&& f) {
+  switch (op) {
+    case UnaryOp::neg:
+      return f(functors::Neg{});
+    case UnaryOp::exp:
+      return f(functors::Exp{});
+    case UnaryOp::log:
+      return f(functors::Log{});
+    case UnaryOp::sqrt:
+      return f(functors::Sqrt{});
+    case UnaryOp::tanh:
+      return f(functors::Tanh{});
+    case UnaryOp::sigmoid:
+      return f(functors::Sigmoid{});
+    case UnaryOp::relu:
+      return f(functors::Relu{});
+  }
+  fail("unary: unknown op {}", static_cast<int>(op));
+}
+
+template <class F>
+decltype(auto) with_functor(BinaryOp op, F&& f) {
+  switch (op) {
+    case BinaryOp::add:
+      return f(functors::Add{});
+    case BinaryOp::sub:
+      return f(functors::Sub{});
+    case BinaryOp::mul:
+      return f(functors::Mul{});
+    case BinaryOp::div:
+      return f(functors::Div{});
+  }
+  fail("binary: unknown op {}", static_cast<int>(op));
+}
+
+// What of the output's shape matters for walking two operands through it: runs of dimensions along which the
+// same operands move, each run merged into one dimension, outermost first.
+struct Walk {
+  struct Run {
+    std::int64_t size;
+    std::array<bool, 2> moves;  // false: the operand is stretched along this run
+  };
+  std::vector<Run> runs;
+
+  Walk(const Shape& out, const Shape& a, const Shape& b) {
+    for (int i = out.dim(); i >= 1; --i) {
+      if (out[-i] == 1) continue;
+      const std::array<bool, 2> moves{i <= a.dim() && a[-i] != 1, i <= b.dim() && b[-i] != 1};
+      if (!runs.empty() && runs.back().moves == moves)
+        runs.back().size *= out[-i];
+      else
+        runs.push_back({out[-i], moves});
+    }
+    if (runs.empty()) runs.push_back({1, {true, true}});
+  }
+
+  const Run& inner() const { return runs.back(); }
+
+  // Where in each operand the row (all runs but the innermost) begins.
+  std::array<std::int64_t, 2> offsets(std::int64_t row) const {
+    std::array<std::int64_t, 2> offset{0, 0};
+    std::array<std::int64_t, 2> stride{inner().moves[0] ? inner().size : 1,
+                                       inner().moves[1] ? inner().size : 1};
+    for (auto run = runs.rbegin() + 1; run != runs.rend(); ++run) {
+      const std::int64_t index = row % run->size;
+      row /= run->size;
+      for (std::size_t k = 0; k < 2; ++k) {
+        if (!run->moves[k]) continue;
+        offset[k] += index * stride[k];
+        stride[k] *= run->size;
+      }
+    }
+    return offset;
+  }
+};
+
+// y[i] = f(a[i or 0], b[i or 0], i): the three cases are loops of their own, so that each is vectorised.
+template <class T, class F>
+void inner_loop(const Walk::Run& run, const T* a, const T* b, T* y, std::int64_t n, F f) {
+  if (run.moves[0] && run.moves[1]) {
+    for (std::int64_t i = 0; i < n; ++i) y[i] = f(a[i], b[i], i);
+  } else if (run.moves[0]) {
+    const T value = *b;
+    for (std::int64_t i = 0; i < n; ++i) y[i] = f(a[i], value, i);
+  } else {
+    const T value = *a;
+    for (std::int64_t i = 0; i < n; ++i) y[i] = f(value, b[i], i);
+  }
+}
+
+// Runs f(a, b, position in y) over the output, shared out over the threads.
+template <class T, class F>
+void broadcast_loop(const Tensor& a, const Tensor& b, Tensor& y, F f) {
+  const Walk walk(y.shape(), a.shape(), b.shape());
+  const std::int64_t inner = walk.inner().size;
+  const T* a_data = a.data<T>();
+  const T* b_data = b.data<T>();
+  T* y_data = y.data<T>();
+  cpu::parallel_for(y.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+    while (begin < end) {
+      const std::int64_t row = begin / inner;
+      const std::int64_t column = begin - row * inner;
+      const std::int64_t n = std::min(inner - column, end - begin);
+      const auto offset = walk.offsets(row);
+      const T* a_row = a_data + offset[0] + (walk.inner().moves[0] ? column : 0);
+      const T* b_row = b_data + offset[1] + (walk.inner().moves[1] ? column : 0);
+      inner_loop(walk.inner(), a_row, b_row, y_data + begin, n,
+                 [&](T a_value, T b_value, std::int64_t i) { return f(a_value, b_value, begin + i); });
+      begin += n;
+    }
+  });
+}
+
+void check_pair(const char* op, const char* name_a, const Tensor& a, const char* name_b, const Tensor& b) {
+  check(a.defined(), "{}: {} is undefined", op, name_a);
+  check(b.defined(), "{}: {} is undefined", op, name_b);
+  check(a.dtype() == b.dtype(), "{}: {} is {}, {} is {}; the types must be equal", op, name_a, a.str(),
+        name_b, b.str());
+  check(a.device() == b.device(), "{}: {} is on {}, {} on {}", op, name_a, a.device().str(), name_b,
+        b.device().str());
+}
+
+}  // namespace
+
+const char* name_of(UnaryOp op) {
+  constexpr std::array names{"neg", "exp", "log", "sqrt", "tanh", "sigmoid", "relu"};
+  return names.at(static_cast<std::size_t>(op));
+}
+
+const char* name_of(BinaryOp op) {
+  constexpr std::array names{"add", "sub", "mul", "div"};
+  return names.at(static_cast<std::size_t>(op));
+}
+
+bool saves_output(UnaryOp op) {
+  return with_functor(op, [](auto functor) { return decltype(functor)::saves_output; });
+}
+
+namespace cpu {
+
+Tensor unary(UnaryOp op, const Tensor& x) {
+  check(x.defined(), "{}: x is undefined", name_of(op));
+  return dispatch_float(x.dtype(), name_of(op), [&]<class T>() {
+    Tensor y = empty_like(x);
+    const T* x_data = x.data<T>();
+    T* y_data = y.data<T>();
+    with_functor(op, [&](auto functor) {
+      parallel_for(x.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) y_data[i] = functor.value(x_data[i]);
+      });
+    });
+    return y;
+  });
+}
+
+Tensor unary_backward(UnaryOp op, const Tensor& saved, const Tensor& grad_y) {
+  check_pair(name_of(op), "saved", saved, "grad_y", grad_y);
+  check_shape(name_of(op), "grad_y", grad_y, saved.shape());
+  return dispatch_float(saved.dtype(), name_of(op), [&]<class T>() {
+    Tensor grad_x = empty_like(saved);
+    const T* saved_data = saved.data<T>();
+    const T* grad_y_data = grad_y.data<T>();
+    T* grad_x_data = grad_x.data<T>();
+    with_functor(op, [&](auto functor) {
+      parallel_for(saved.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i)
+          grad_x_data[i] = functor.gradient(saved_data[i], grad_y_data[i]);
+      });
+    });
+    return grad_x;
+  });
+}
+
+Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
+  check_pair(name_of(op), "a", a, "b", b);
+  return dispatch_float(a.dtype(), name_of(op), [&]<class T>() {
+    Tensor y = Tensor::empty(broadcast_shapes(a.shape(), b.shape(), name_of(op)), a.options());
+    with_functor(op, [&](auto functor) {
+      broadcast_loop<T>(a, b, y, [=](T x1, T x2, std::int64_t) { return functor.value(x1, x2); });
+    });
+    return y;
+  });
+}
+
+Tensor binary_backward_a(BinaryOp op, const Tensor& a, const Tensor& b, const Tensor& grad_y) {
+  check_pair(name_of(op), "a", a, "b", b);
+  check_pair(name_of(op), "a", a, "grad_y", grad_y);
+  check_shape(name_of(op), "grad_y", grad_y, broadcast_shapes(a.shape(), b.shape(), name_of(op)));
+  return dispatch_float(a.dtype(), name_of(op), [&]<class T>() {
+    Tensor grad_a = empty_like(grad_y);
+    const T* g = grad_y.data<T>();
+    with_functor(op, [&](auto functor) {
+      broadcast_loop<T>(a, b, grad_a,
+                        [=](T x1, T x2, std::int64_t i) { return functor.gradient_a(x1, x2, g[i]); });
+    });
+    return grad_a;
+  });
+}
+
+Tensor binary_backward_b(BinaryOp op, const Tensor& a, const Tensor& b, const Tensor& grad_y) {
+  check_pair(name_of(op), "a", a, "b", b);
+  check_pair(name_of(op), "b", b, "grad_y", grad_y);
+  check_shape(name_of(op), "grad_y", grad_y, broadcast_shapes(a.shape(), b.shape(), name_of(op)));
+  return dispatch_float(b.dtype(), name_of(op), [&]<class T>() {
+    Tensor grad_b = empty_like(grad_y);
+    const T* g = grad_y.data<T>();
+    with_functor(op, [&](auto functor) {
+      broadcast_loop<T>(a, b, grad_b,
+                        [=](T x1, T x2, std::int64_t i) { return functor.gradient_b(x1, x2, g[i]); });
+    });
+    return grad_b;
+  });
+}
+
+Tensor add(const Tensor& a, const Tensor& b) { return binary(BinaryOp::add, a, b); }
+Tensor sub(const Tensor& a, const Tensor& b) { return binary(BinaryOp::sub, a, b); }
+Tensor mul(const Tensor& a, const Tensor& b) { return binary(BinaryOp::mul, a, b); }
+Tensor div(const Tensor& a, const Tensor& b) { return binary(BinaryOp::div, a, b); }
+
+void add_inplace(Tensor& a, const Tensor& b) {
+  check_pair("add_inplace", "a", a, "b", b);
+  check_shape("add_inplace", "b", b, a.shape());
+  dispatch_float(a.dtype(), "add_inplace", [&]<class T>() {
+    T* a_data = a.data<T>();
+    const T* b_data = b.data<T>();
+    parallel_for(a.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) a_data[i] += b_data[i];
+    });
+  });
+}
+
+Tensor scale(const Tensor& x, double factor) {
+  check(x.defined(), "scale: x is undefined");
+  return dispatch_float(x.dtype(), "scale", [&]<class T>() {
+    Tensor y = empty_like(x);
+    const T* x_data = x.data<T>();
+    T* y_data = y.data<T>();
+    parallel_for(x.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) y_data[i] = static_cast<T>(factor) * x_data[i];
+    });
+    return y;
+  });
+}
+
+Tensor expand(const Tensor& x, const Shape& shape) {
+  check(x.defined(), "expand: x is undefined");
+  check(broadcast_shapes(x.shape(), shape, "expand") == shape, "expand: {} does not broadcast to {}",
+        x.shape().str(), shape.str());
+  return dispatch_float(x.dtype(), "expand", [&]<class T>() {
+    Tensor y = Tensor::empty(shape, x.options());
+    // y stands in for the other operand, whose values are not used.
+    broadcast_loop<T>(y, x, y, [](T, T value, std::int64_t) { return value; });
+    return y;
+  });
+}
+
+}  // namespace cpu
+}  // namespace dcl::tensor
