@@ -1,0 +1,165 @@
+// bench_step: times one training step of DenseCL or MoCo-v2, or the backbone's features in evaluation mode,
+// on random pictures that stay in memory: the step, not the loader. Last on standard output: one line of JSON
+// with the median over the timed steps, pairs (or pictures) a second, and the peak resident memory.
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <map>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "densecl/model.h"
+#include "optim/sgd.h"
+#include "tensor/cpu/threads.h"
+#include "tensor/random.h"
+
+namespace {
+
+using dcl::tensor::Tensor;
+namespace densecl = dcl::densecl;
+namespace tensor = dcl::tensor;
+
+struct Options {
+  std::string arch = "resnet50";
+  std::int64_t size = 224;
+  std::int64_t batch = 16;
+  std::int64_t queue = 65536;
+  std::string method = "densecl";
+  std::string precision = "fp32";
+  std::string device = "cpu";
+  int threads = 2;
+  int steps = 6;
+  int warmup = 2;
+};
+
+const std::map<std::string, std::string> kMethods{
+    {"densecl", "densecl"}, {"mocov2", "mocov2"}, {"moco_v2", "mocov2"}, {"forward", "forward"}};
+
+void add_flags(CLI::App& app, Options& o) {
+  app.add_option("--arch", o.arch, "resnet18, 34, 50, 101 or 152")->capture_default_str();
+  app.add_option("--size", o.size, "side of a view in pixels")
+      ->check(CLI::Range(32, 4096))
+      ->capture_default_str();
+  app.add_option("--batch", o.batch, "pairs a step")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--queue", o.queue, "keys a queue")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--method", o.method, "densecl, mocov2 or forward")
+      ->transform(CLI::CheckedTransformer(kMethods))
+      ->capture_default_str();
+  app.add_option("--precision", o.precision, "fp32 or bf16")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, std::string>{{"fp32", "fp32"}, {"f32", "fp32"}, {"bf16", "bf16"}}))
+      ->capture_default_str();
+  app.add_option("--device", o.device, "cpu or cuda")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
+  app.add_option("--threads", o.threads, "threads")->check(CLI::Range(1, 1024))->capture_default_str();
+  app.add_option("--steps", o.steps, "timed steps")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--warmup", o.warmup, "steps before them")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+}
+
+std::int64_t resident_mib() {
+  std::int64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages >> pages;
+  return pages * ::sysconf(_SC_PAGESIZE) >> 20;
+}
+
+std::int64_t peak_mib() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss >> 10;
+}
+
+Tensor random_pictures(const Options& o, std::uint8_t view) {
+  Tensor pictures = Tensor::empty({o.batch, o.size, o.size, 3});
+  tensor::RandomStream random({.purpose = tensor::Purpose::test, .view = view});
+  std::generate_n(pictures.data<float>(), pictures.numel(),
+                  [&] { return static_cast<float>(random.normal()); });
+  return pictures;
+}
+
+std::function<void()> training_step(densecl::ContrastiveModel& model, dcl::optim::Sgd& sgd,
+                                    const Options& o) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(o.batch));
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int64_t>(i);
+  return [&model, &sgd, query = random_pictures(o, 0), key = random_pictures(o, 1), lr = Tensor::scalar(0.03),
+          lambda = Tensor::scalar(0.5), permutation = Tensor::from(order, {o.batch})] {
+    const auto out = model.forward(query, key, permutation, lambda);
+    sgd.zero_grad();
+    dcl::autograd::backward(out.loss);
+    sgd.step(lr);
+    model.enqueue(out.keys, out.dense_keys);
+  };
+}
+
+std::function<void()> forward_step(densecl::ContrastiveModel& model, const Options& o) {
+  model.encoder_q().set_training(false);
+  return [&model, pictures = random_pictures(o, 0)] {
+    const dcl::autograd::NoGradGuard no_grad;
+    model.encoder_q().backbone().forward(pictures);
+  };
+}
+
+double median_seconds(const std::function<void()>& step, int warmup, int steps) {
+  std::vector<double> times;
+  for (int i = 0; i < warmup + steps; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    step();
+    if (i >= warmup)
+      times.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  std::nth_element(times.begin(), times.begin() + steps / 2, times.end());
+  return times[static_cast<std::size_t>(steps / 2)];
+}
+
+void run(const Options& o) {
+  dcl::check(o.device == "cpu", "bench_step: --device cuda: this build has no CUDA backend");
+  dcl::check(o.precision == "fp32", "bench_step: --precision bf16: this build computes in fp32 only");
+  tensor::cpu::set_num_threads(o.threads);
+  densecl::ContrastiveModel model(
+      {.method = o.method == "densecl" ? densecl::Method::densecl : densecl::Method::mocov2,
+       .arch = o.arch,
+       .queue = o.queue});
+  model.initialise(0);
+  dcl::optim::Sgd sgd(model.parameters(), {.momentum = 0.9, .weight_decay = 1e-4});
+  const auto step = o.method == "forward" ? forward_step(model, o) : training_step(model, sgd, o);
+  const std::int64_t start = resident_mib();
+  const double seconds = median_seconds(step, o.warmup, o.steps);
+  const nlohmann::ordered_json line{{"arch", o.arch},
+                                    {"size", o.size},
+                                    {"batch", o.batch},
+                                    {"queue", o.queue},
+                                    {"method", o.method},
+                                    {"precision", o.precision},
+                                    {"device", o.device},
+                                    {"threads", o.threads},
+                                    {"pairs_per_s", static_cast<double>(o.batch) / seconds},
+                                    {"peak_MiB", peak_mib()},
+                                    {"start_MiB", start}};
+  std::cout << line.dump() << std::endl;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Times a DenseCL or MoCo-v2 training step.");
+  Options options;
+  add_flags(app, options);
+  try {
+    app.parse(argc, argv);
+    run(options);
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    std::cerr << "bench_step: " << error.what() << '\n';
+  } catch (const std::exception& error) {
+    std::cerr << "bench_step: " << error.what() << '\n';
+  }
+  return 2;
+}

@@ -1,0 +1,63 @@
+// parity CASE.json: does this engine compute what the reference computed? Exit status 0: it holds, 1: it
+// disagrees, 2: used wrongly. The last line on standard output is one object: ok, worst, name, tolerance.
+#include <algorithm>
+#include <fstream>
+#include <iostream>
+#include <limits>
+
+#include <CLI/CLI.hpp>
+
+#include "tests/support/reference_case.h"
+
+namespace {
+
+using dcl::tensor::DType;
+using nlohmann::json;
+
+json read_case(const std::string& path) {
+  std::ifstream in(path);
+  dcl::check(in.is_open(), "{}: cannot be opened", path);
+  try {
+    return json::parse(in);
+  } catch (const json::exception& error) {
+    dcl::fail("{}: not JSON: {}", path, error.what());
+  }
+}
+
+int run(const std::string& path, DType dtype) {
+  const json file = read_case(path);
+  dcl::check(file.is_object() && file.contains("case") && file.contains("expected"),
+             "{}: not a reference case, expected the keys case and expected", path);
+  const auto worst = dcl::test::compare_case(file, dcl::test::run_case(file.at("case"), dtype), dtype);
+  json line{{"ok", worst.ok()}, {"name", worst.name}, {"tolerance", worst.tolerance}};
+  line["worst"] = std::min(worst.worst, std::numeric_limits<double>::max());  // JSON has no infinity
+  std::cout << line.dump() << std::endl;
+  return worst.ok() ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Runs a reference case and compares every number with the recorded ones.");
+  std::string path;
+  std::string dtype = "f64";
+  std::string device = "cpu";
+  app.add_option("CASE", path, "reference case, JSON")->required();
+  app.add_option("--dtype", dtype, "f64 or f32 (also fp64, fp32)")
+      ->check(CLI::IsMember({"f64", "f32", "fp64", "fp32"}))
+      ->capture_default_str();
+  app.add_option("--device", device, "cpu or cuda")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
+  try {
+    app.parse(argc, argv);
+    dcl::check(device == "cpu", "parity: --device cuda: this build has no CUDA backend");
+    return run(path, dtype.ends_with("64") ? DType::float64 : DType::float32);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    std::cerr << "parity: " << error.what() << '\n';
+  } catch (const std::exception& error) {
+    std::cerr << "parity: " << error.what() << '\n';
+  }
+  return 2;
+}
