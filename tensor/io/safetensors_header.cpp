@@ -50,16 +50,16 @@ class HeaderParser final : public nlohmann::json_sax<nlohmann::json> {
 
   bool string(std::string& value) override {
     if (place_ == Place::metadata) {
-      check(header_.metadata.emplace(key_, value).second, "{}: {} is twice in {}", source_, quoted(key_),
+      check(header_.metadata.emplace(key_, value).second, "{}: {} is twice in {}", source_, printable(key_),
             kMetadataKey);
     } else if (place_ == Place::entry && key_ == "dtype") {
       const auto* found = std::find_if(kDTypes.begin(), kDTypes.end(),
                                        [&](DType dtype) { return format_name(dtype) == value; });
       check(found != kDTypes.end(), "{}: tensor {} is of type {}, expected F32, F64, BF16, I64 or U8",
-            source_, name(), quoted(value));
+            source_, name(), printable(value));
       entry().dtype = *found;
     } else {
-      unexpected(quoted(value));
+      unexpected(printable(value));
     }
     return true;
   }
@@ -68,13 +68,13 @@ class HeaderParser final : public nlohmann::json_sax<nlohmann::json> {
     if (place_ == Place::root) {
       check(!value.empty() && value.size() <= kMaxNameBytes,
             "{}: a tensor's name has {} bytes, expected 1 to {}", source_, value.size(), kMaxNameBytes);
-      check(names_.insert(value).second, "{}: {} is twice in the header", source_, quoted(value));
+      check(names_.insert(value).second, "{}: {} is twice in the header", source_, printable(value));
     } else if (place_ == Place::entry) {
       bool* seen = nullptr;
       if (value == "dtype") seen = &seen_.dtype;
       if (value == "shape") seen = &seen_.shape;
       if (value == "data_offsets") seen = &seen_.offsets;
-      check(seen != nullptr, "{}: tensor {} has an unknown key {}", source_, name(), quoted(value));
+      check(seen != nullptr, "{}: tensor {} has an unknown key {}", source_, name(), printable(value));
       check(!*seen, "{}: tensor {} has {} twice", source_, name(), value);
       *seen = true;
     }
@@ -132,7 +132,7 @@ class HeaderParser final : public nlohmann::json_sax<nlohmann::json> {
   enum class Place : std::uint8_t { before, root, metadata, entry, shape, offsets, after };
 
   HeaderEntry& entry() { return header_.entries.back(); }
-  std::string name() { return quoted(entry().name); }
+  std::string name() { return printable(entry().name); }
 
   [[noreturn]] void unexpected(const std::string& what) {
     switch (place_) {
@@ -141,9 +141,9 @@ class HeaderParser final : public nlohmann::json_sax<nlohmann::json> {
       case Place::offsets:
         fail("{}: tensor {} has {} in {}", source_, name(), what, key_);
       case Place::metadata:
-        fail("{}: {} in {} is {}, expected a string", source_, quoted(key_), kMetadataKey, what);
+        fail("{}: {} in {} is {}, expected a string", source_, printable(key_), kMetadataKey, what);
       case Place::root:
-        fail("{}: {} is {}, expected an object", source_, quoted(key_), what);
+        fail("{}: {} is {}, expected an object", source_, printable(key_), what);
       default:
         fail("{}: the header is {}, expected an object", source_, what);
     }
@@ -165,11 +165,11 @@ void check_size(const HeaderEntry& entry, const std::string& source) {
   std::int64_t bytes = size_of(entry.dtype);
   for (const auto size : entry.sizes)
     check(!__builtin_mul_overflow(bytes, size, &bytes), "{}: the sizes of tensor {} overflow", source,
-          quoted(entry.name));
-  check(entry.begin <= entry.end, "{}: tensor {} ends before it begins ([{},{}])", source, quoted(entry.name),
-        entry.begin, entry.end);
+          printable(entry.name));
+  check(entry.begin <= entry.end, "{}: tensor {} ends before it begins ([{},{}])", source,
+        printable(entry.name), entry.begin, entry.end);
   check(entry.end - entry.begin == static_cast<std::uint64_t>(bytes),
-        "{}: tensor {} needs {} bytes, data_offsets [{},{}] have {}", source, quoted(entry.name), bytes,
+        "{}: tensor {} needs {} bytes, data_offsets [{},{}] have {}", source, printable(entry.name), bytes,
         entry.begin, entry.end, entry.end - entry.begin);
 }
 
@@ -185,7 +185,7 @@ void check_layout(const std::vector<HeaderEntry>& entries, std::uint64_t data_by
   std::uint64_t at = 0;
   for (const HeaderEntry* entry : order) {
     check(entry->begin == at, "{}: tensor {} begins at byte {} of the data, the one before ends at {}",
-          source, quoted(entry->name), entry->begin, at);
+          source, printable(entry->name), entry->begin, at);
     at = entry->end;
   }
   check(at == data_bytes, "{}: the tensors end at byte {} of the data, the file at {}", source, at,
@@ -223,7 +223,7 @@ std::string_view format_name(DType dtype) {
   fail("safetensors: unknown type {}", static_cast<int>(dtype));
 }
 
-std::string quoted(std::string_view name) {
+std::string printable(std::string_view name) {
   constexpr std::size_t kShown = 80;
   std::string text(name.substr(0, kShown));
   for (char& c : text)

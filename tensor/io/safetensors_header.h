@@ -40,7 +40,7 @@ Header parse_header(std::string_view json, std::uint64_t data_bytes, const std::
 std::string_view format_name(DType dtype);
 
 /// A name as it may stand in a message: in quotes, cut at 80 bytes, without control characters.
-std::string quoted(std::string_view name);
+std::string printable(std::string_view name);
 
 /// The 8 bytes, little endian, that begin a file.
 std::array<char, 8> length_bytes(std::uint64_t header_bytes);

@@ -33,12 +33,12 @@ void check_header(std::string json, const Metadata& metadata, const std::string&
   const std::size_t at = json.find(field);
   check(at != std::string::npos && stated->second.size() == kNoChecksum.size(),
         "{}: the header's checksum {} is not in the form that it is written in", source,
-        quoted(stated->second));
+        printable(stated->second));
   json.replace(at + field.size() - 1 - kNoChecksum.size(), kNoChecksum.size(), kNoChecksum);
   const auto length = length_bytes(json.size());
   const std::uint32_t crc = crc32(json.data(), json.size(), crc32(length.data(), length.size()));
   check(crc32_digits(crc) == stated->second, "{}: broken file: the header's checksum is {}, it says {}",
-        source, crc32_digits(crc), quoted(stated->second));
+        source, crc32_digits(crc), printable(stated->second));
 }
 
 // Tensor name -> digits; empty for a file without checksums. One without another is a broken file.
@@ -61,7 +61,7 @@ std::unordered_map<std::string, std::string> take_checksums(Header& header, cons
   check(of_header, "{}: broken file: the header's own checksum is missing", source);
   for (const auto& entry : header.entries)
     check(checksums.contains(entry.name), "{}: broken file: the checksum of tensor {} is missing", source,
-          quoted(entry.name));
+          printable(entry.name));
   check(checksums.size() == header.entries.size(), "{}: broken file: {} checksums for {} tensors", source,
         checksums.size(), header.entries.size());
   return checksums;
@@ -93,7 +93,7 @@ Safetensors read(std::uint64_t file_bytes, const ReadBytes& next, const std::str
       const std::string digits = crc32_digits(crc32(tensor.raw(), entry.end - entry.begin));
       check(digits == checksums.at(entry.name),
             "{}: broken file: the checksum of tensor {} is {}, the header says {}", source,
-            quoted(entry.name), digits, quoted(checksums.at(entry.name)));
+            printable(entry.name), digits, printable(checksums.at(entry.name)));
     }
     out.tensors[i] = {std::move(entry.name), std::move(tensor)};
   }
@@ -110,7 +110,7 @@ const Tensor* Safetensors::find(std::string_view name) const {
 
 const Tensor& Safetensors::at(std::string_view name) const {
   const Tensor* tensor = find(name);
-  check(tensor != nullptr, "{}: there is no tensor {}", source, quoted(name));
+  check(tensor != nullptr, "{}: there is no tensor {}", source, printable(name));
   return *tensor;
 }
 

@@ -27,15 +27,15 @@ void check_names(std::span<const NamedTensor> tensors, const Metadata& metadata,
   std::unordered_set<std::string_view> names;
   for (const auto& [name, tensor] : tensors) {
     check(!name.empty() && name.size() <= kMaxNameBytes && name != kMetadataKey,
-          "{}: {} cannot be a tensor's name", path, quoted(name));
-    check(names.insert(name).second, "{}: two tensors are named {}", path, quoted(name));
+          "{}: {} cannot be a tensor's name", path, printable(name));
+    check(names.insert(name).second, "{}: two tensors are named {}", path, printable(name));
     check(tensor.defined() && tensor.device().is_cpu(), "{}: tensor {} is {}, expected one on the CPU", path,
-          quoted(name), tensor.defined() ? tensor.device().str() : "undefined");
+          printable(name), tensor.defined() ? tensor.device().str() : "undefined");
     check(tensor.shape().sizes().size() <= kMaxDims, "{}: tensor {} is {}, expected at most {} dimensions",
-          path, quoted(name), tensor.str(), kMaxDims);
+          path, printable(name), tensor.str(), kMaxDims);
   }
   for (const auto& [key, text] : metadata)
-    check(!key.starts_with(kChecksumKey), "{}: metadata key {} is kept for checksums", path, quoted(key));
+    check(!key.starts_with(kChecksumKey), "{}: metadata key {} is kept for checksums", path, printable(key));
 }
 
 // Wider types first, otherwise in the order given: then every tensor starts at a multiple of its element
