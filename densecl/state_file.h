@@ -1,7 +1,6 @@
 // The model's state as the authors' files hold it: the same names, PyTorch's layouts.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
