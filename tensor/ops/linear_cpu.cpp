@@ -1,0 +1,91 @@
+#include <algorithm>
+
+#include "tensor/cpu/gemm.h"
+#include "tensor/cpu/threads.h"
+#include "tensor/ops/linear.h"
+#include "tensor/ops/reduce.h"
+
+namespace dcl::tensor::cpu {
+
+namespace {
+
+void check_arguments(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  check(x.defined(), "linear: x is undefined");
+  check(x.dim() >= 1, "linear: x is [], expected at least one dimension");
+  check_dim("linear", "weight", weight, 2);
+  check_dtype("linear", "weight", weight, x.dtype());
+  check(x.size(-1) == weight.size(1), "linear: weight takes {} features, x has {} (x {}, weight {})",
+        weight.size(1), x.size(-1), x.shape().str(), weight.shape().str());
+  if (!bias.defined()) return;
+  check_dtype("linear", "bias", bias, x.dtype());
+  check_shape("linear", "bias", bias, {weight.size(0)});
+}
+
+// `shape` with another last size.
+Shape with_last(const Shape& shape, std::int64_t size) {
+  std::vector<std::int64_t> sizes = shape.sizes();
+  sizes.back() = size;
+  return Shape(std::move(sizes));
+}
+
+// All sizes but the last, multiplied.
+std::int64_t rows_of(const Tensor& x) {
+  std::int64_t rows = 1;
+  for (int i = 0; i + 1 < x.dim(); ++i) rows *= x.size(i);
+  return rows;
+}
+
+}  // namespace
+
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  check_arguments(x, weight, bias);
+  return dispatch_float(x.dtype(), "linear", [&]<class T>() {
+    const std::int64_t rows = rows_of(x);
+    const std::int64_t in = weight.size(1);
+    const std::int64_t out = weight.size(0);
+    Tensor y = Tensor::empty(with_last(x.shape(), out), x.options());
+    if (bias.defined())
+      for (std::int64_t row = 0; row < rows; ++row) std::copy_n(bias.data<T>(), out, y.data<T>() + row * out);
+    parallel_gemm(false, true, rows, out, in, T(1), x.data<T>(), in, weight.data<T>(), in,
+                  bias.defined() ? T(1) : T(0), y.data<T>(), out);
+    return y;
+  });
+}
+
+Tensor linear_backward_x(const Tensor& grad_y, const Tensor& weight) {
+  check_dim("linear", "weight", weight, 2);
+  check_dtype("linear", "grad_y", grad_y, weight.dtype());
+  check(grad_y.dim() >= 1 && grad_y.size(-1) == weight.size(0), "linear: grad_y {} does not fit weight {}",
+        grad_y.shape().str(), weight.shape().str());
+  return dispatch_float(grad_y.dtype(), "linear", [&]<class T>() {
+    const std::int64_t in = weight.size(1);
+    const std::int64_t out = weight.size(0);
+    Tensor grad_x = Tensor::empty(with_last(grad_y.shape(), in), grad_y.options());
+    parallel_gemm(false, false, rows_of(grad_y), in, out, T(1), grad_y.data<T>(), out, weight.data<T>(), in,
+                  T(0), grad_x.data<T>(), in);
+    return grad_x;
+  });
+}
+
+Tensor linear_backward_weight(const Tensor& grad_y, const Tensor& x) {
+  check(x.defined() && x.dim() >= 1, "linear: x is {}, expected at least one dimension", x.str());
+  check_dtype("linear", "grad_y", grad_y, x.dtype());
+  check(grad_y.dim() == x.dim() && rows_of(grad_y) == rows_of(x), "linear: grad_y {} does not fit x {}",
+        grad_y.shape().str(), x.shape().str());
+  return dispatch_float(x.dtype(), "linear", [&]<class T>() {
+    const std::int64_t in = x.size(-1);
+    const std::int64_t out = grad_y.size(-1);
+    Tensor grad_weight = Tensor::empty({out, in}, x.options());
+    parallel_gemm(true, false, out, in, rows_of(x), T(1), grad_y.data<T>(), out, x.data<T>(), in, T(0),
+                  grad_weight.data<T>(), in);
+    return grad_weight;
+  });
+}
+
+Tensor linear_backward_bias(const Tensor& grad_y) {
+  check(grad_y.defined() && grad_y.dim() >= 1, "linear: grad_y is {}, expected at least one dimension",
+        grad_y.str());
+  return sum_to(grad_y, {grad_y.size(-1)});
+}
+
+}  // namespace dcl::tensor::cpu
