@@ -1,0 +1,85 @@
+#include <algorithm>
+#include <cmath>
+
+#include "tensor/cpu/threads.h"
+#include "tensor/ops/normalize.h"
+
+namespace dcl::tensor::cpu {
+
+namespace {
+
+constexpr std::int64_t kGrain = 32768;
+
+// Σ_c a[c]·b[c] in double, in four running sums.
+template <class T>
+double dot(const T* a, const T* b, std::int64_t n) {
+  double lanes[4] = {};
+  std::int64_t c = 0;
+  for (; c + 4 <= n; c += 4)
+    for (std::int64_t lane = 0; lane < 4; ++lane)
+      lanes[lane] += static_cast<double>(a[c + lane]) * static_cast<double>(b[c + lane]);
+  double tail = 0;
+  for (; c < n; ++c) tail += static_cast<double>(a[c]) * static_cast<double>(b[c]);
+  return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]) + tail;
+}
+
+// Runs body(offset of a row) for all rows of x; returns at once when x is empty.
+template <class F>
+void for_each_row(const Tensor& x, F body) {
+  if (x.numel() == 0) return;
+  const std::int64_t columns = x.size(-1);
+  parallel_for(x.numel() / columns, kGrain / columns + 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) body(row * columns);
+  });
+}
+
+void check_arguments(const Tensor& x, double eps) {
+  check(x.defined(), "normalize: x is undefined");
+  check(x.dim() >= 1, "normalize: x is [], expected at least one dimension");
+  check(eps > 0, "normalize: eps is {}, expected a positive number", eps);
+}
+
+}  // namespace
+
+Tensor normalize(const Tensor& x, double eps) {
+  check_arguments(x, eps);
+  return dispatch_float(x.dtype(), "normalize", [&]<class T>() {
+    const std::int64_t columns = x.size(-1);
+    Tensor y = empty_like(x);
+    const T* x_data = x.data<T>();
+    T* y_data = y.data<T>();
+    for_each_row(x, [&](std::int64_t row) {
+      const double length = std::sqrt(dot(x_data + row, x_data + row, columns));
+      const T n = static_cast<T>(std::isnan(length) ? length : std::max(length, eps));
+      for (std::int64_t c = 0; c < columns; ++c) y_data[row + c] = x_data[row + c] / n;
+    });
+    return y;
+  });
+}
+
+// |x| >= eps:  dx = (dy − x (dy·x) / n²) / n, the part of dy across the row, divided by its length;
+// |x| <  eps:  dx = dy / eps, since n does not move.
+Tensor normalize_backward(const Tensor& grad_y, const Tensor& x, double eps) {
+  check_arguments(x, eps);
+  check_shape("normalize", "grad_y", grad_y, x.shape());
+  check_dtype("normalize", "grad_y", grad_y, x.dtype());
+  return dispatch_float(x.dtype(), "normalize", [&]<class T>() {
+    const std::int64_t columns = x.size(-1);
+    Tensor grad_x = empty_like(x);
+    const T* x_data = x.data<T>();
+    const T* grad_y_data = grad_y.data<T>();
+    T* grad_x_data = grad_x.data<T>();
+    for_each_row(x, [&](std::int64_t row) {
+      const double length = std::sqrt(dot(x_data + row, x_data + row, columns));
+      const bool clamped = length < eps;
+      const double n = clamped ? eps : length;
+      const double along = clamped ? 0.0 : dot(grad_y_data + row, x_data + row, columns) / (n * n);
+      for (std::int64_t c = 0; c < columns; ++c)
+        grad_x_data[row + c] = static_cast<T>(
+            (static_cast<double>(grad_y_data[row + c]) - static_cast<double>(x_data[row + c]) * along) / n);
+    });
+    return grad_x;
+  });
+}
+
+}  // namespace dcl::tensor::cpu
