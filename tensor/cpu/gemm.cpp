@@ -120,6 +120,14 @@ void parallel_gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int6
   });
 }
 
+std::string gemm_library() {
+#ifdef DCL_WITH_OPENBLAS
+  return std::string("OpenBLAS ") + openblas_get_corename();
+#else
+  return "Eigen";
+#endif
+}
+
 #define DCL_INSTANTIATE(T)                                                                               \
   template void gemm<T>(bool, bool, std::int64_t, std::int64_t, std::int64_t, T, const T*, std::int64_t, \
                         const T*, std::int64_t, T, T*, std::int64_t);                                    \

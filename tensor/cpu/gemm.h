@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 namespace dcl::tensor::cpu {
 
@@ -22,5 +23,8 @@ template <class T>
 void parallel_gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
                    T alpha, const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T beta, T* c,
                    std::int64_t ldc);
+
+/// Who multiplies: "OpenBLAS Cooperlake" (its name for the kernels it has picked) or "Eigen".
+std::string gemm_library();
 
 }  // namespace dcl::tensor::cpu

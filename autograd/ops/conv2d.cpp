@@ -1,0 +1,27 @@
+#include "tensor/ops/conv2d.h"
+
+#include "autograd/ops.h"
+#include "tensor/ops/reduce.h"
+
+namespace dcl::autograd {
+
+Variable conv2d(const Variable& x, const Variable& weight, const Variable& bias,
+                const tensor::Conv2dParams& params) {
+  check(x.defined(), "conv2d: x is undefined");
+  check(weight.defined(), "conv2d: weight is undefined");
+  const Tensor bias_value = bias.defined() ? bias.value() : Tensor();
+  return record(
+      "conv2d", DCL_ON_DEVICE(x.value().device(), conv2d(x.value(), weight.value(), bias_value, params)),
+      {x, weight, bias},
+      [x = x.value(), weight = weight.value(), params](const Tensor& grad_y, const Needs& needs) {
+        std::vector<Tensor> grads(3);
+        if (needs[0])
+          grads[0] = DCL_ON_DEVICE(x.device(), conv2d_backward_input(grad_y, weight, x.shape(), params));
+        if (needs[1])
+          grads[1] = DCL_ON_DEVICE(x.device(), conv2d_backward_weight(grad_y, x, weight.shape(), params));
+        if (needs[2]) grads[2] = DCL_ON_DEVICE(x.device(), sum(grad_y, {0, 1, 2}));
+        return grads;
+      });
+}
+
+}  // namespace dcl::autograd

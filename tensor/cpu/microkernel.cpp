@@ -1,0 +1,121 @@
+#include "tensor/cpu/microkernel.h"
+
+#include <cstddef>
+
+// Four instruction sets are enough: 32 wide registers, 16 wide ones with fused multiply-add, 16 narrow ones, and
+// x86-64 has. (The others would be compiled for nothing.)
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "tensor/cpu/microkernel.cpp"
+#include <hwy/foreach_target.h>
+// foreach_target.h comes first: it includes this file again for every instruction set.
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace dcl::tensor::cpu {
+namespace HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Accumulators are two vectors a row: 28 of 32 registers, or 12 of 16.
+#if HWY_TARGET == HWY_AVX3
+constexpr int kRows = 14;
+constexpr int kNarrowRows = 13;
+constexpr int kNarrowStride = 16;
+#else
+constexpr int kRows = 6;
+constexpr int kNarrowRows = 6;
+constexpr int kNarrowStride = 8;
+#endif
+
+template <class T, int rows, int row_stride, int depth_stride>
+void run(const T* HWY_RESTRICT a, const T* HWY_RESTRICT b, std::int64_t depth, const T* bias, T* const* c) {
+  const hn::ScalableTag<T> d;
+  using Vector = hn::Vec<decltype(d)>;
+  constexpr std::int64_t lanes = HWY_LANES(T);
+  Vector left[rows];
+  Vector right[rows];
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i) left[i] = right[i] = hn::Zero(d);
+  for (std::int64_t p = 0; p < depth; ++p) {
+    const Vector b_left = hn::Load(d, b);
+    const Vector b_right = hn::Load(d, b + lanes);
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i) {
+      const Vector a_i = hn::Set(d, a[i * row_stride]);
+      left[i] = hn::MulAdd(a_i, b_left, left[i]);
+      right[i] = hn::MulAdd(a_i, b_right, right[i]);
+    }
+    a += depth_stride;
+    b += 2 * lanes;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i) {
+    T* const row = c[i];
+    const T* const added = bias != nullptr ? bias : row;
+    hn::StoreU(hn::Add(left[i], hn::LoadU(d, added)), d, row);
+    hn::StoreU(hn::Add(right[i], hn::LoadU(d, added + lanes)), d, row + lanes);
+  }
+}
+
+template <class T, int width>
+void scatter_chunks(const T* row, std::int64_t chunks, std::int64_t step, T* panels,
+                    std::int64_t panel_stride) {
+  const hn::ScalableTag<T> d;
+  constexpr int lanes = HWY_LANES(T);
+  for (std::int64_t j = 0; j < chunks; ++j) {
+#pragma GCC unroll 8
+    for (int i = 0; i < width; i += lanes) hn::Store(hn::LoadU(d, row + i), d, panels + i);
+    row += step;
+    panels += panel_stride;
+  }
+}
+
+template <class T>
+void scatter_row(const T* row, std::int64_t chunks, std::int64_t step, std::int64_t width, T* panels,
+                 std::int64_t panel_stride) {
+  if (width == 2 * HWY_LANES(T)) {
+    scatter_chunks<T, 2 * HWY_LANES(T)>(row, chunks, step, panels, panel_stride);
+  } else {
+    scatter_chunks<T, kNarrowStride>(row, chunks, step, panels, panel_stride);
+  }
+}
+
+template <class T>
+const Microkernel<T>& describe() {
+  static const Microkernel<T> kernel{.rows = kRows,
+                                     .cols = 2 * HWY_LANES(T),
+                                     .run_rows = &run<T, kRows, kPackedStride, 1>,
+                                     .narrow_rows = kNarrowRows,
+                                     .narrow_stride = kNarrowStride,
+                                     .run_columns = &run<T, kNarrowRows, 1, kNarrowStride>,
+                                     .scatter_row = &scatter_row<T>,
+                                     .target = hwy::TargetName(HWY_TARGET)};
+  return kernel;
+}
+
+const Microkernel<float>& describe_float() { return describe<float>(); }
+const Microkernel<double>& describe_double() { return describe<double>(); }
+
+}  // namespace HWY_NAMESPACE
+}  // namespace dcl::tensor::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace dcl::tensor::cpu {
+
+HWY_EXPORT(describe_float);
+HWY_EXPORT(describe_double);
+
+template <>
+const Microkernel<float>& microkernel<float>() {
+  return HWY_DYNAMIC_DISPATCH(describe_float)();
+}
+
+template <>
+const Microkernel<double>& microkernel<double>() {
+  return HWY_DYNAMIC_DISPATCH(describe_double)();
+}
+
+}  // namespace dcl::tensor::cpu
+#endif  // HWY_ONCE

@@ -1,0 +1,51 @@
+// The innermost product of the fast convolutions: a small tile of the result that stays in registers while
+// the sum runs over packed operands (Goto and van de Geijn, "Anatomy of High-Performance Matrix
+// Multiplication", 2008).
+//
+//   tile[i][j] = sum_p a(i,p) · b[p·cols + j]        i < rows, j < cols, p < depth
+//
+// Compiled once per instruction set; the best that the processor has is chosen at run time. How large a tile
+// is depends on the registers: 14 x 32 floats with AVX-512, 6 x 16 with AVX2.
+#pragma once
+
+#include <cstdint>
+
+namespace dcl::tensor::cpu {
+
+/// Longest sum of one call. Packed rows lie kPackedStride apart: an odd number of cache lines, so that the
+/// rows of a tile do not fall on the same cache sets.
+inline constexpr std::int64_t kMaxDepth = 320;
+inline constexpr std::int64_t kPackedStride = 336;
+
+template <class T>
+struct Microkernel {
+  /// `c` holds one pointer a row of the tile, each to `cols` elements. Row i becomes tile[i] + bias, or, when
+  /// `bias` is null, tile[i] is added to it. `bias` has `cols` elements. `b` and `bias` are aligned to 64
+  /// bytes.
+  using Run = void (*)(const T* a, const T* b, std::int64_t depth, const T* bias, T* const* c);
+
+  std::int64_t rows;  // of run_rows' tile
+  std::int64_t cols;  // of both tiles
+  Run run_rows;       // a(i,p) = a[i·kPackedStride + p]: gathered rows as they are
+
+  std::int64_t narrow_rows;    // of run_columns' tile: a little less, to waste less of 64, 128 … rows
+  std::int64_t narrow_stride;  // narrow_rows rounded up to whole vectors
+  Run run_columns;             // a(i,p) = a[p·narrow_stride + i]: a transposed operand as it is
+
+  /// Cuts a row into chunks: chunk j, the `width` elements that start at row[j·step], goes to
+  /// panels[j·panel_stride]. `width` is cols or narrow_stride. Reads `width` elements for each chunk.
+  void (*scatter_row)(const T* row, std::int64_t chunks, std::int64_t step, std::int64_t width, T* panels,
+                      std::int64_t panel_stride);
+
+  const char* target;  // Highway's name of the instruction set
+};
+
+/// The microkernel for this processor; T is float or double.
+template <class T>
+const Microkernel<T>& microkernel();
+
+/// The most rows and columns that a tile has on any processor.
+inline constexpr std::int64_t kMaxTileRows = 16;
+inline constexpr std::int64_t kMaxTileCols = 32;
+
+}  // namespace dcl::tensor::cpu

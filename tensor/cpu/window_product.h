@@ -1,0 +1,46 @@
+// y = windows · b + bias: gathered rows times a packed matrix, the product behind a convolution's forward
+// pass and its input gradient.
+#pragma once
+
+#include <functional>
+
+#include "tensor/cpu/im2col.h"
+#include "tensor/tensor.h"
+
+namespace dcl::tensor::cpu {
+
+/// The right operand [depth,cols], stored as the microkernel reads it: blocks of at most kMaxDepth rows, in
+/// each panels of microkernel.cols columns, the last one filled up with zeros.
+template <class T>
+class PackedMatrix {
+ public:
+  /// fill(row, out) writes row `row` to out[0 … cols-1].
+  using FillRow = std::function<void(std::int64_t row, T* out)>;
+  PackedMatrix(std::int64_t depth, std::int64_t cols, const FillRow& fill);
+
+  std::int64_t depth() const { return depth_; }
+  std::int64_t cols() const { return cols_; }
+  std::int64_t panels() const { return panels_; }
+  std::int64_t blocks() const { return blocks_; }
+  /// First row of a block; begin(blocks()) is the depth.
+  std::int64_t begin(std::int64_t block) const { return depth_ * block / blocks_; }
+  const T* panel(std::int64_t block, std::int64_t panel) const;
+
+ private:
+  std::int64_t depth_, cols_, panels_, blocks_;
+  Tensor values_;
+};
+
+/// Where the rows of a product go: row (n,p,q) to y + n·image_stride + p·row_stride + q·pixel_stride.
+template <class T>
+struct RowGrid {
+  T* y;
+  std::int64_t image_stride, row_stride, pixel_stride;
+};
+
+/// Computes `rows` rows. `bias` [cols] may be null.
+template <class T>
+void window_product(const Windows<T>& windows, std::int64_t rows, const PackedMatrix<T>& b, const T* bias,
+                    const RowGrid<T>& grid);
+
+}  // namespace dcl::tensor::cpu

@@ -1,0 +1,43 @@
+#include "tensor/ops/conv2d.h"
+
+namespace dcl::tensor {
+
+Conv2dSizes conv2d_sizes(const Shape& x, const Shape& weight, const Conv2dParams& params) {
+  const auto [stride, padding, dilation, groups] = params;
+  check(x.dim() == 4, "conv2d: x has {} dimensions, expected 4, [N,H,W,I] (x {}, weight {})", x.dim(),
+        x.str(), weight.str());
+  check(weight.dim() == 4,
+        "conv2d: weight has {} dimensions, expected 4, [O,kH,kW,I/groups] (x {}, weight {})", weight.dim(),
+        x.str(), weight.str());
+  check(stride >= 1 && dilation >= 1 && groups >= 1,
+        "conv2d: stride {}, dilation {} and groups {} must be at least 1 (x {}, weight {})", stride, dilation,
+        groups, x.str(), weight.str());
+  check(padding >= 0, "conv2d: padding {} is negative (x {}, weight {})", padding, x.str(), weight.str());
+  check(x[3] % groups == 0 && weight[0] % groups == 0,
+        "conv2d: {} groups do not divide {} input and {} output channels (x {}, weight {})", groups, x[3],
+        weight[0], x.str(), weight.str());
+  check(weight[3] * groups == x[3], "conv2d: weight has {} input channels{}, x has {} (x {}, weight {})",
+        weight[3], groups == 1 ? "" : fmt::format(" in each of {} groups", groups), x[3], x.str(),
+        weight.str());
+  check(weight[1] >= 1 && weight[2] >= 1 && x[3] >= 1 && weight[0] >= 1,
+        "conv2d: kernel sizes and channels must be at least 1 (x {}, weight {})", x.str(), weight.str());
+  const auto room = [&](std::int64_t in, std::int64_t kernel) {
+    return in + 2 * padding - dilation * (kernel - 1) - 1;
+  };
+  check(room(x[1], weight[1]) >= 0 && room(x[2], weight[2]) >= 0,
+        "conv2d: a {}x{} kernel with dilation {} does not fit into a {}x{} picture with padding {} (x {}, "
+        "weight {})",
+        weight[1], weight[2], dilation, x[1], x[2], padding, x.str(), weight.str());
+  return {.batch = x[0],
+          .in_h = x[1],
+          .in_w = x[2],
+          .in_channels = x[3],
+          .out_channels = weight[0],
+          .kernel_h = weight[1],
+          .kernel_w = weight[2],
+          .out_h = room(x[1], weight[1]) / stride + 1,
+          .out_w = room(x[2], weight[2]) / stride + 1,
+          .params = params};
+}
+
+}  // namespace dcl::tensor

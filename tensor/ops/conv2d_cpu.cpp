@@ -1,0 +1,160 @@
+// The plain path: im2col of one picture, then one product for each group. tensor/cpu/conv2d_fast.cpp computes
+// the same tile by tile; this one is its reference.
+#include <algorithm>
+
+#include "tensor/cpu/conv2d_fast.h"
+#include "tensor/cpu/features.h"
+#include "tensor/cpu/gemm.h"
+#include "tensor/cpu/threads.h"
+#include "tensor/ops/conv2d.h"
+
+namespace dcl::tensor::cpu {
+
+namespace {
+
+// Calls f(row, column, x offset) for every run of group_in channels of group `g` that lies inside the
+// picture; `row` and `column` are those of the group's im2col matrix [Ho·Wo, kH·kW·I/groups].
+template <class F>
+void for_each_tap(const Conv2dSizes& z, std::int64_t g, F&& f) {
+  const auto& p = z.params;
+  for (std::int64_t row = 0; row < z.out_h * z.out_w; ++row)
+    for (std::int64_t r = 0; r < z.kernel_h; ++r)
+      for (std::int64_t s = 0; s < z.kernel_w; ++s) {
+        const std::int64_t h = row / z.out_w * p.stride + r * p.dilation - p.padding;
+        const std::int64_t w = row % z.out_w * p.stride + s * p.dilation - p.padding;
+        if (h < 0 || h >= z.in_h || w < 0 || w >= z.in_w) continue;
+        f(row, (r * z.kernel_w + s) * z.group_in(), (h * z.in_w + w) * z.in_channels + g * z.group_in());
+      }
+}
+
+// columns[row, :] = the window of output pixel `row`, zeros where it leaves the picture.
+template <class T>
+void im2col(const Conv2dSizes& z, std::int64_t g, const T* x, T* columns) {
+  const std::int64_t depth = z.kernel_h * z.kernel_w * z.group_in();
+  std::fill_n(columns, z.out_h * z.out_w * depth, T(0));
+  for_each_tap(z, g, [&](std::int64_t row, std::int64_t column, std::int64_t offset) {
+    std::copy_n(x + offset, z.group_in(), columns + row * depth + column);
+  });
+}
+
+// The transpose of im2col: adds each window back to where it came from.
+template <class T>
+void col2im(const Conv2dSizes& z, std::int64_t g, const T* columns, T* x) {
+  const std::int64_t depth = z.kernel_h * z.kernel_w * z.group_in();
+  for_each_tap(z, g, [&](std::int64_t row, std::int64_t column, std::int64_t offset) {
+    for (std::int64_t c = 0; c < z.group_in(); ++c) x[offset + c] += columns[row * depth + column + c];
+  });
+}
+
+// Sizes of one picture and one group as matrices: columns [rows,depth], weight [O/groups,depth], y [rows,O].
+struct PictureSizes {
+  std::int64_t rows, depth, x, y, group_weight;
+  explicit PictureSizes(const Conv2dSizes& z)
+      : rows(z.out_h * z.out_w),
+        depth(z.kernel_h * z.kernel_w * z.group_in()),
+        x(z.in_h * z.in_w * z.in_channels),
+        y(rows * z.out_channels),
+        group_weight(z.group_out() * depth) {}
+};
+
+template <class T>
+void conv2d_plain(const Conv2dSizes& z, const T* x, const T* weight, const T* bias, T* y) {
+  const PictureSizes size(z);
+  parallel_for(z.batch, 1, [&](std::int64_t begin, std::int64_t end) {
+    Tensor columns = Tensor::empty({size.rows, size.depth}, {dtype_of<T>, {}});
+    for (std::int64_t n = begin; n < end; ++n)
+      for (std::int64_t g = 0; g < z.params.groups; ++g) {
+        im2col(z, g, x + n * size.x, columns.data<T>());
+        // y = columns · weightᵀ
+        gemm<T>(false, true, size.rows, z.group_out(), size.depth, 1, columns.data<T>(), size.depth,
+                weight + g * size.group_weight, size.depth, 0, y + n * size.y + g * z.group_out(),
+                z.out_channels);
+      }
+    if (bias == nullptr) return;
+    for (std::int64_t row = begin * size.rows; row < end * size.rows; ++row)
+      for (std::int64_t o = 0; o < z.out_channels; ++o) y[row * z.out_channels + o] += bias[o];
+  });
+}
+
+template <class T>
+void conv2d_backward_input_plain(const Conv2dSizes& z, const T* dy, const T* weight, T* dx) {
+  const PictureSizes size(z);
+  std::fill_n(dx, z.batch * size.x, T(0));
+  parallel_for(z.batch, 1, [&](std::int64_t begin, std::int64_t end) {
+    Tensor dcolumns = Tensor::empty({size.rows, size.depth}, {dtype_of<T>, {}});
+    for (std::int64_t n = begin; n < end; ++n)
+      for (std::int64_t g = 0; g < z.params.groups; ++g) {
+        // dcolumns = dy · weight
+        gemm<T>(false, false, size.rows, size.depth, z.group_out(), 1, dy + n * size.y + g * z.group_out(),
+                z.out_channels, weight + g * size.group_weight, size.depth, 0, dcolumns.data<T>(),
+                size.depth);
+        col2im(z, g, dcolumns.data<T>(), dx + n * size.x);
+      }
+  });
+}
+
+template <class T>
+void conv2d_backward_weight_plain(const Conv2dSizes& z, const T* dy, const T* x, T* dweight) {
+  const PictureSizes size(z);
+  std::fill_n(dweight, z.params.groups * size.group_weight, T(0));
+  Tensor columns = Tensor::empty({size.rows, size.depth}, {dtype_of<T>, {}});
+  for (std::int64_t n = 0; n < z.batch; ++n)
+    for (std::int64_t g = 0; g < z.params.groups; ++g) {
+      im2col(z, g, x + n * size.x, columns.data<T>());
+      // dweight += dyᵀ · columns
+      parallel_gemm<T>(true, false, z.group_out(), size.depth, size.rows, 1,
+                       dy + n * size.y + g * z.group_out(), z.out_channels, columns.data<T>(), size.depth, 1,
+                       dweight + g * size.group_weight, size.depth);
+    }
+}
+
+// The fast path packs for one group at a time, which does not pay for depthwise convolutions.
+bool takes_fast_path(const Conv2dSizes& z) {
+  return fast_paths() && (z.params.groups == 1 || z.group_out() >= 8);
+}
+
+}  // namespace
+
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params) {
+  const Conv2dSizes z = conv2d_sizes(x.shape(), weight.shape(), params);
+  check_dtype("conv2d", "weight", weight, x.dtype());
+  if (bias.defined()) {
+    check_dtype("conv2d", "bias", bias, x.dtype());
+    check_shape("conv2d", "bias", bias, {z.out_channels});
+  }
+  Tensor y = Tensor::empty(z.out_shape(), x.options());
+  dispatch_float(x.dtype(), "conv2d", [&]<class T>() {
+    const T* const bias_data = bias.defined() ? bias.data<T>() : nullptr;
+    const auto run = takes_fast_path(z) ? &conv2d_fast<T> : &conv2d_plain<T>;
+    run(z, x.data<T>(), weight.data<T>(), bias_data, y.data<T>());
+  });
+  return y;
+}
+
+Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape& x_shape,
+                             const Conv2dParams& params) {
+  const Conv2dSizes z = conv2d_sizes(x_shape, weight.shape(), params);
+  check_shape("conv2d_backward_input", "dy", dy, z.out_shape());
+  check_dtype("conv2d_backward_input", "weight", weight, dy.dtype());
+  Tensor dx = Tensor::empty(x_shape, dy.options());
+  dispatch_float(dy.dtype(), "conv2d_backward_input", [&]<class T>() {
+    const auto run = takes_fast_path(z) ? &conv2d_backward_input_fast<T> : &conv2d_backward_input_plain<T>;
+    run(z, dy.data<T>(), weight.data<T>(), dx.data<T>());
+  });
+  return dx;
+}
+
+Tensor conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Shape& weight_shape,
+                              const Conv2dParams& params) {
+  const Conv2dSizes z = conv2d_sizes(x.shape(), weight_shape, params);
+  check_shape("conv2d_backward_weight", "dy", dy, z.out_shape());
+  check_dtype("conv2d_backward_weight", "x", x, dy.dtype());
+  Tensor dweight = Tensor::empty(weight_shape, dy.options());
+  dispatch_float(dy.dtype(), "conv2d_backward_weight", [&]<class T>() {
+    const auto run = takes_fast_path(z) ? &conv2d_backward_weight_fast<T> : &conv2d_backward_weight_plain<T>;
+    run(z, dy.data<T>(), x.data<T>(), dweight.data<T>());
+  });
+  return dweight;
+}
+
+}  // namespace dcl::tensor::cpu
