@@ -116,18 +116,20 @@ const std::vector<BinaryRow>& binary_rows() {
   return rows;
 }
 
-// The element of x under position `index` of the broadcast shape, by the definition.
-double broadcast_at(const Tensor& x, const Shape& out, std::int64_t index) {
-  std::int64_t at = 0;
-  std::int64_t stride = 1;
-  for (int i = 1; i <= out.dim(); ++i) {
-    const std::int64_t coordinate = index % out[-i];
-    index /= out[-i];
-    if (i > x.dim()) continue;
-    if (x.size(-i) != 1) at += coordinate * stride;
-    stride *= x.size(-i);
+// x copied out to the broadcast shape, element by element, by the definition.
+std::vector<double> stretched(const Tensor& x, const Shape& out) {
+  std::vector<double> values(static_cast<std::size_t>(out.numel()));
+  const std::vector<std::int64_t> sizes = x.shape().sizes();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    auto rest = static_cast<std::int64_t>(i);
+    std::int64_t at = 0, stride = 1;
+    auto size = sizes.rbegin();
+    for (auto out_size = out.sizes().rbegin(); out_size != out.sizes().rend() && size != sizes.rend();
+         rest /= *out_size++, stride *= *size++)
+      if (*size != 1) at += rest % *out_size * stride;
+    values[i] = x.data<double>()[at];
   }
-  return x.data<double>()[at];
+  return values;
 }
 
 double apply(BinaryOp op, double a, double b) {
@@ -147,11 +149,12 @@ double apply(BinaryOp op, double a, double b) {
 void check_binary_values(const Shape& shape_a, const Shape& shape_b) {
   const Tensor a = random_tensor(shape_a, 5);
   const Tensor b = random_tensor(shape_b, 6, {0.5, 2});
+  const Shape out = broadcast_shapes(shape_a, shape_b, "test");
+  const auto values_a = stretched(a, out), values_b = stretched(b, out);
   for (const auto op : {BinaryOp::add, BinaryOp::sub, BinaryOp::mul, BinaryOp::div}) {
-    const Shape out = broadcast_shapes(shape_a, shape_b, "test");
-    Tensor expected = Tensor::empty(out, a.options());
-    for (std::int64_t i = 0; i < out.numel(); ++i)
-      expected.data<double>()[i] = apply(op, broadcast_at(a, out, i), broadcast_at(b, out, i));
+    std::vector<double> values(values_a.size());
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = apply(op, values_a[i], values_b[i]);
+    const Tensor expected = Tensor::from(values, out);
     const std::string what = fmt::format("{} of {} and {}", name_of(op), shape_a.str(), shape_b.str());
     expect_close(cpu::binary(op, a, b), expected, {}, what);
     expect_close(cpu::binary(op, a.to(DType::float32), b.to(DType::float32)), expected, {1e-6, 1e-6}, what);
