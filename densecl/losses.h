@@ -1,4 +1,5 @@
-// The two contrastive losses of a step. DenseCL, section 3.3 (eq. 1: global) and 3.4 (eq. 2-3: dense).
+// The contrastive losses of a step. DenseCL, eq. 1 (global), eq. 2 (dense), eq. 3 (their sum), eq. 4 (which
+// cell is matched to which).
 #pragma once
 
 #include "autograd/ops.h"
@@ -31,7 +32,7 @@ autograd::InfoNce global_loss(const EncoderOutput& query, const Keys& keys, cons
 DenseLoss dense_loss(const EncoderOutput& query, const Keys& keys, const Tensor& queue, double temperature,
                      bool want_margin = false);
 
-/// (1 - λ) · global + λ · dense, eq. 5; `lambda` is [1].
+/// (1 - λ) · global + λ · dense, eq. 3; `lambda` is [1].
 Variable total_loss(const Variable& global, const Variable& dense, const Tensor& lambda);
 
 }  // namespace dcl::densecl
