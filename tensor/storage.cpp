@@ -64,22 +64,15 @@ class CachingAllocator final : public Allocator {
   void* allocate(std::int64_t bytes) override {
     const std::int64_t size = rounded(bytes);
     const std::scoped_lock lock(mutex_);
-    stats_.live += size;
-    stats_.peak = std::max(stats_.peak, stats_.live);
-    // Best fit, wasting at most an eighth of the block. The block remembers its own size in `sizes_`.
-    const auto found = free_.lower_bound(size);
-    if (found != free_.end() && found->first - size <= size / 8) {
-      void* block = found->second;
-      stats_.live += found->first - size;
-      stats_.cached -= found->first;
-      free_.erase(found);
-      return block;
+    void* block = take_cached(size);
+    if (block == nullptr) {
+      // What is cached and did not fit is of the wrong sizes: let it go before it adds up to more than is in
+      // use.
+      if (stats_.cached > stats_.live) free_all();
+      block = fresh(size);
     }
-    // What is cached and did not fit is of the wrong sizes: let it go before it adds up to more than is in
-    // use.
-    if (stats_.cached + size > stats_.live) free_all();
-    void* block = system_allocate(size);
-    sizes_[block] = size;
+    stats_.live += sizes_.at(block);
+    stats_.peak = std::max(stats_.peak, stats_.live);
     return block;
   }
 
@@ -105,6 +98,31 @@ class CachingAllocator final : public Allocator {
   static std::int64_t rounded(std::int64_t bytes) {
     if (bytes >= kHugePage) return round_up(bytes, std::int64_t{64} << 10);
     return round_up(std::max<std::int64_t>(bytes, 1), bytes >= 4096 ? 4096 : kAlignment);
+  }
+
+  // Best fit, wasting at most an eighth of the block; null when there is none. The block remembers its own
+  // size in `sizes_`.
+  void* take_cached(std::int64_t size) {
+    const auto found = free_.lower_bound(size);
+    if (found == free_.end() || found->first - size > size / 8) return nullptr;
+    void* block = found->second;
+    stats_.cached -= found->first;
+    free_.erase(found);
+    return block;
+  }
+
+  // A block from the system; when it has no more, what is cached goes back to it first.
+  void* fresh(std::int64_t size) {
+    void* block = nullptr;
+    try {
+      block = system_allocate(size);
+    } catch (const Error&) {
+      if (free_.empty()) throw;
+      free_all();
+      block = system_allocate(size);
+    }
+    sizes_[block] = size;
+    return block;
   }
 
   void free_all() {
