@@ -1,6 +1,7 @@
 #include "tensor/random.h"
 
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <numeric>
 
@@ -71,6 +72,7 @@ double RandomStream::normal() {
 }
 
 std::vector<std::int64_t> RandomStream::permutation(std::int64_t n) {
+  check(0 <= n && n <= std::numeric_limits<std::uint32_t>::max(), "random: a permutation of {}", n);
   std::vector<std::int64_t> order(static_cast<std::size_t>(n));
   std::iota(order.begin(), order.end(), 0);
   for (std::int64_t i = n - 1; i > 0; --i)

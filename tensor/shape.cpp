@@ -6,7 +6,11 @@ namespace dcl::tensor {
 
 namespace {
 void check_sizes(const Shape& shape) {
-  for (const auto size : shape) check(size >= 0, "shape: negative size in {}", shape.str());
+  std::int64_t n = 1;
+  for (const auto size : shape) {
+    check(size >= 0, "shape: negative size in {}", shape.str());
+    check(!__builtin_mul_overflow(n, size, &n), "shape: the sizes of {} overflow", shape.str());
+  }
 }
 }  // namespace
 

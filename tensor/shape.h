@@ -13,6 +13,7 @@ namespace dcl::tensor {
 class Shape {
  public:
   Shape() = default;
+  /// Throws for a negative size, and where the number of elements overflows.
   Shape(std::initializer_list<std::int64_t> sizes);
   explicit Shape(std::vector<std::int64_t> sizes);
 
