@@ -7,6 +7,8 @@ namespace dcl::tensor {
 
 namespace {
 
+constexpr std::int64_t kMostElements = std::int64_t{1} << 56;  // so that sizes in bytes cannot overflow
+
 // Plain loops on host memory; a CUDA tensor is copied by the cuda backend's own functions.
 void check_host(const char* op, const Tensor& x) {
   check(x.defined(), "{}: the tensor is undefined", op);
@@ -33,6 +35,7 @@ Tensor Tensor::empty(Shape shape, TensorOptions options) {
   t.shape_ = std::move(shape);
   t.numel_ = t.shape_.numel();
   t.dtype_ = options.dtype;
+  check(t.numel_ <= kMostElements, "tensor: {} is too large", t.shape_.str());
   t.storage_ = std::make_shared<Storage>(t.nbytes(), options.device);
   return t;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string>
@@ -67,6 +68,7 @@ class Tensor {
 
   /// The same numbers under another shape; one size may be -1. Shares.
   Tensor reshape(std::vector<std::int64_t> sizes) const;
+  Tensor reshape(std::initializer_list<std::int64_t> sizes) const { return reshape(std::vector(sizes)); }
   Tensor reshape(const Shape& shape) const { return reshape(shape.sizes()); }
   /// Rows [begin, end) of the first dimension. Shares.
   Tensor rows(std::int64_t begin, std::int64_t end) const;
