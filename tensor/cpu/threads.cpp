@@ -150,7 +150,7 @@ void set_num_threads(int count) {
 void parallel_for(std::int64_t n, std::int64_t grain,
                   const std::function<void(std::int64_t begin, std::int64_t end)>& body) {
   if (n <= 0) return;
-  const std::int64_t most = (n + std::max<std::int64_t>(grain, 1) - 1) / std::max<std::int64_t>(grain, 1);
+  const std::int64_t most = n / std::max<std::int64_t>(grain, 1);
   const int count = static_cast<int>(std::min<std::int64_t>(num_threads(), most));
   if (count <= 1) {
     body(0, n);
