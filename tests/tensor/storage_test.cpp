@@ -1,0 +1,125 @@
+#include "tensor/storage.h"
+
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tensor/tensor.h"
+#include "tests/ops/op_table.h"
+
+namespace dcl::tensor {
+namespace {
+
+bool plain() {
+  const char* choice = std::getenv("DCL_ALLOCATOR");
+  return choice != nullptr && std::string_view(choice) == "plain";
+}
+
+// What a test changes of the figures, given what was live before it.
+MemoryStats since(const MemoryStats& before) {
+  const MemoryStats now = allocator({}).stats();
+  return {now.live - before.live, now.cached - before.cached, now.peak};
+}
+
+TEST(Allocator, CountsWhatIsLiveAndTheMostThatWas) {
+  allocator({}).release_cached();
+  const MemoryStats before = allocator({}).stats();
+  {
+    const Storage a(1 << 20, {});
+    EXPECT_EQ(since(before).live, 1 << 20);
+    const Storage b(2 << 20, {});
+    EXPECT_EQ(since(before).live, 3 << 20);
+  }
+  EXPECT_EQ(since(before).live, 0);
+  EXPECT_GE(since(before).peak, before.live + (3 << 20));
+}
+
+TEST(Allocator, HandsOutTheSameBlockAgain) {
+  if (plain()) GTEST_SKIP() << "the plain allocator keeps nothing";
+  allocator({}).release_cached();
+  const MemoryStats before = allocator({}).stats();
+  void* first = nullptr;
+  {
+    const Storage a(1 << 20, {});
+    first = a.data();
+  }
+  EXPECT_EQ(since(before).cached, 1 << 20);
+  {
+    const Storage smaller((1 << 20) - (1 << 16), {});  // within an eighth
+    EXPECT_EQ(smaller.data(), first);
+    EXPECT_EQ(since(before).live, 1 << 20);
+    EXPECT_EQ(since(before).cached, 0);
+    const Storage other(1 << 20, {});  // the cached one is in use
+    EXPECT_NE(other.data(), first);
+  }
+  const Storage much_smaller(1 << 18, {});  // a block of its own, not a megabyte of the cache
+  EXPECT_EQ(since(before).live, 1 << 18);
+  allocator({}).release_cached();
+  EXPECT_EQ(allocator({}).stats().cached, 0);
+}
+
+TEST(Allocator, ThePlainOneKeepsNothing) {
+  if (!plain()) GTEST_SKIP() << "run with DCL_ALLOCATOR=plain, as the sanitizer presets do";
+  const MemoryStats before = allocator({}).stats();
+  {
+    const Storage a(1 << 20, {});
+  }
+  EXPECT_EQ(since(before).live, 0);
+  EXPECT_EQ(allocator({}).stats().cached, 0);
+}
+
+TEST(Allocator, BlocksAreAlignedAndApart) {
+  for (const std::int64_t bytes : {0, 1, 63, 64, 65, 4095, 4097, 1 << 16, 3 << 20, 5 << 20}) {
+    const Storage a(bytes, {});
+    const Storage b(bytes, {});
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(a.data()) % 64, 0U) << bytes;
+    EXPECT_NE(a.data(), b.data()) << bytes;
+    EXPECT_EQ(a.bytes(), bytes);
+  }
+}
+
+TEST(Allocator, MemoryThatCannotBeHadIsAnErrorAndIsNotCounted) {
+  const MemoryStats before = allocator({}).stats();
+  dcl::test::expect_error([] { const Storage a(std::int64_t{1} << 55, {}); },
+                          {"allocator", "bytes of memory"});
+  EXPECT_EQ(since(before).live, 0);
+  EXPECT_EQ(allocator({}).stats().peak, before.peak);
+}
+
+TEST(Allocator, ServesManyThreadsAtOnce) {
+  const MemoryStats before = allocator({}).stats();
+  std::vector<std::thread> threads;
+  std::vector<int> wrong(4);
+  for (std::size_t t = 0; t < 4; ++t) {
+    threads.emplace_back([t, &wrong] {
+      for (int i = 0; i < 300; ++i) {
+        Tensor x = Tensor::full({100 + i}, static_cast<double>(t));
+        const Tensor y =
+            x;  // the count of handles is shared between threads' tensors only through the allocator
+        for (const float value : y.to_vector<float>()) wrong[t] += value == static_cast<float>(t) ? 0 : 1;
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(wrong, std::vector<int>(4));
+  EXPECT_EQ(since(before).live, 0);
+}
+
+TEST(Tensor, MemoryGoesBackWithTheLastHandle) {
+  const MemoryStats before = allocator({}).stats();
+  Tensor rows;
+  {
+    const Tensor x = Tensor::zeros({1024, 1024});
+    rows = x.rows(0, 1);
+  }
+  EXPECT_GE(since(before).live, 4 << 20);  // the rows hold the whole block
+  rows = Tensor();
+  EXPECT_EQ(since(before).live, 0);
+}
+
+}  // namespace
+}  // namespace dcl::tensor
