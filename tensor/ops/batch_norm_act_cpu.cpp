@@ -1,0 +1,319 @@
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "tensor/cpu/threads.h"
+#include "tensor/ops/batch_norm_act.h"
+#include "tensor/ops/batch_norm_act_kernels.h"
+
+namespace dcl::tensor::cpu {
+
+namespace {
+
+constexpr std::int64_t kPartElements = 32768;  // a part is worth a thread …
+constexpr std::int64_t kPartRows = 64;         // … and much longer than its sums
+constexpr std::int64_t kMaxParts = 64;         // of one chunk
+
+// The rows of x as chunks (`groups`) of parts. The cuts depend on the sizes only, and so do the bits.
+struct Parts {
+  std::int64_t groups;
+  std::int64_t group_rows;
+  std::int64_t channels;
+  std::int64_t per_group;
+
+  Parts(const Tensor& x, std::int64_t group_count) : groups(group_count), channels(x.size(-1)) {
+    group_rows = channels == 0 ? 0 : x.numel() / channels / groups;
+    const std::int64_t rows = std::max(kPartRows, kPartElements / std::max<std::int64_t>(channels, 1));
+    per_group = std::clamp<std::int64_t>(group_rows / rows, 1, kMaxParts);
+  }
+
+  std::int64_t total() const { return groups * per_group; }
+  std::int64_t group(std::int64_t part) const { return part / per_group; }
+  std::int64_t begin(std::int64_t part) const {
+    return group(part) * group_rows + (part % per_group) * group_rows / per_group;
+  }
+  std::int64_t rows(std::int64_t part) const {
+    const std::int64_t in_group = part % per_group;
+    return (in_group + 1) * group_rows / per_group - in_group * group_rows / per_group;
+  }
+  BatchNormRows size(std::int64_t part) const { return {rows(part), channels}; }
+};
+
+template <class F>
+void for_each_part(const Parts& parts, F body) {
+  parallel_parts(static_cast<int>(parts.total()), [&](int part) { body(static_cast<std::int64_t>(part)); });
+}
+
+void check_channels(const char* argument, const Tensor& tensor, const Tensor& x) {
+  check_dtype("batch_norm_act", argument, tensor, x.dtype());
+  check_shape("batch_norm_act", argument, tensor, {x.size(-1)});
+}
+
+void check_arguments(const Tensor& x, const Tensor& weight, const Tensor& bias, const RunningStats& stats,
+                     const BatchNormParams& params, const Tensor& residual) {
+  check(x.defined(), "batch_norm_act: x is undefined");
+  check(x.dim() >= 1, "batch_norm_act: x is [], expected at least one dimension");
+  check_channels("weight", weight, x);
+  check_channels("bias", bias, x);
+  check(stats.mean.defined() == stats.var.defined(),
+        "batch_norm_act: one of the running statistics is undefined, expected both or none");
+  if (stats.mean.defined()) {
+    check_channels("running_mean", stats.mean, x);
+    check_channels("running_var", stats.var, x);
+  }
+  if (residual.defined()) {
+    check_dtype("batch_norm_act", "residual", residual, x.dtype());
+    check_shape("batch_norm_act", "residual", residual, x.shape());
+  }
+  if (!params.training) {
+    check(stats.mean.defined(), "batch_norm_act: evaluation needs running statistics, there are none");
+    return;
+  }
+  const std::int64_t batch = x.size(0);
+  check(params.groups >= 1 && batch % params.groups == 0,
+        "batch_norm_act: {} groups do not divide a batch of {} (x {})", params.groups, batch,
+        x.shape().str());
+  if (x.size(-1) == 0) return;
+  const std::int64_t values = x.dim() == 1 ? 1 : x.numel() / x.size(-1) / params.groups;
+  check(values != 1 && x.dim() > 1,
+        "batch_norm_act: one value a channel in training (x {}, groups {}), expected at least two",
+        x.shape().str(), params.groups);
+  check(values > 1, "batch_norm_act: no value in training (x {}), expected at least two a channel",
+        x.shape().str());
+}
+
+// The mean of `count` values and Σ (x − mean)² of one channel of one chunk.
+struct Moments {
+  double mean = 0;
+  double squares = 0;
+};
+
+// Puts the parts of a chunk together (Chan, Golub, LeVeque 1979): sums[part] is [2,C] of shifted sums, and
+// the shift is the part's first row.
+template <class T>
+Moments combine(const Parts& parts, std::int64_t group, std::int64_t c, const T* x, const double* sums) {
+  const std::int64_t first = group * parts.per_group;
+  const auto part_mean = [&](std::int64_t part) {
+    const double sum = sums[2 * part * parts.channels + c];
+    return static_cast<double>(x[parts.begin(part) * parts.channels + c]) +
+           sum / static_cast<double>(parts.rows(part));
+  };
+  Moments all;
+  for (std::int64_t part = first; part < first + parts.per_group; ++part)
+    all.mean +=
+        part_mean(part) * (static_cast<double>(parts.rows(part)) / static_cast<double>(parts.group_rows));
+  for (std::int64_t part = first; part < first + parts.per_group; ++part) {
+    const double rows = static_cast<double>(parts.rows(part));
+    const double sum = sums[2 * part * parts.channels + c];
+    const double squares = sums[(2 * part + 1) * parts.channels + c] - sum * sum / rows;
+    const double away = part_mean(part) - all.mean;
+    all.squares += std::max(squares, 0.0) + rows * away * away;
+  }
+  return all;
+}
+
+// running = (1 − momentum)·running + momentum·statistic, for one channel.
+template <class T>
+void track(RunningStats& stats, double momentum, std::int64_t c, const Moments& of, std::int64_t count) {
+  const auto move = [&](T& running, double statistic) {
+    running = static_cast<T>((1 - momentum) * static_cast<double>(running) + momentum * statistic);
+  };
+  move(stats.mean.data<T>()[c], of.mean);
+  move(stats.var.data<T>()[c], of.squares / static_cast<double>(count - 1));
+}
+
+// mean and invstd [G,C] of the batch; moves the running statistics.
+template <class T>
+void batch_statistics(const Parts& parts, const Tensor& x, const BatchNormParams& params, RunningStats& stats,
+                      Tensor& mean, Tensor& invstd) {
+  Tensor sums = Tensor::empty({parts.total(), 2, parts.channels}, {DType::float64, {}});
+  double* sums_data = sums.data<double>();
+  const T* x_data = x.data<T>();
+  for_each_part(parts, [&](std::int64_t part) {
+    double* sum = sums_data + 2 * part * parts.channels;
+    batch_norm_kernels<T>().moments(parts.size(part), x_data + parts.begin(part) * parts.channels, sum,
+                                    sum + parts.channels);
+  });
+  T* mean_data = mean.data<T>();
+  T* invstd_data = invstd.data<T>();
+  parallel_for(parts.channels, kPartElements / parts.total() + 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t group = 0; group < parts.groups; ++group) {
+      for (std::int64_t c = begin; c < end; ++c) {
+        const Moments moments = combine(parts, group, c, x_data, sums_data);
+        const double var = moments.squares / static_cast<double>(parts.group_rows);
+        mean_data[group * parts.channels + c] = static_cast<T>(moments.mean);
+        invstd_data[group * parts.channels + c] = static_cast<T>(1 / std::sqrt(var + params.eps));
+        if (group == 0 && stats.mean.defined())
+          track<T>(stats, params.momentum, c, moments, parts.group_rows);
+      }
+    }
+  });
+}
+
+template <class T>
+void running_statistics(const RunningStats& stats, double eps, Tensor& mean, Tensor& invstd) {
+  for (std::int64_t c = 0; c < mean.numel(); ++c) {
+    mean.data<T>()[c] = stats.mean.data<T>()[c];
+    invstd.data<T>()[c] = static_cast<T>(1 / std::sqrt(static_cast<double>(stats.var.data<T>()[c]) + eps));
+  }
+}
+
+// weight·invstd, [G,C].
+template <class T>
+std::vector<T> scale_of(const Tensor& weight, const Tensor& invstd) {
+  const std::int64_t channels = weight.numel();
+  std::vector<T> scale(static_cast<std::size_t>(invstd.numel()));
+  for (std::int64_t i = 0; i < invstd.numel(); ++i)
+    scale[static_cast<std::size_t>(i)] = weight.data<T>()[i % channels] * invstd.data<T>()[i];
+  return scale;
+}
+
+template <class T>
+BatchNormAffine<T> affine_of(const Tensor& mean, const std::vector<T>& scale, const Tensor& bias,
+                             std::int64_t group) {
+  const std::int64_t at = group * bias.numel();
+  return {mean.data<T>() + at, scale.data() + at, bias.data<T>()};
+}
+
+}  // namespace
+
+BatchNormResult batch_norm_act(const Tensor& x, const Tensor& weight, const Tensor& bias, RunningStats& stats,
+                               const BatchNormParams& params, const Tensor& residual) {
+  check_arguments(x, weight, bias, stats, params, residual);
+  return dispatch_float(x.dtype(), "batch_norm_act", [&]<class T>() {
+    const Parts parts(x, params.training ? params.groups : 1);
+    BatchNormResult out{empty_like(x), Tensor::empty({parts.groups, parts.channels}, x.options()),
+                        Tensor::empty({parts.groups, parts.channels}, x.options())};
+    if (params.training && x.numel() > 0) {
+      batch_statistics<T>(parts, x, params, stats, out.mean, out.invstd);
+    } else if (!params.training) {
+      running_statistics<T>(stats, params.eps, out.mean, out.invstd);
+    }
+    if (x.numel() == 0) return out;
+    const auto scale = scale_of<T>(weight, out.invstd);
+    const T* x_data = x.data<T>();
+    const T* residual_data = residual.defined() ? residual.data<T>() : nullptr;
+    T* y_data = out.y.data<T>();
+    for_each_part(parts, [&](std::int64_t part) {
+      const std::int64_t at = parts.begin(part) * parts.channels;
+      batch_norm_kernels<T>().apply(
+          parts.size(part), x_data + at, residual_data ? residual_data + at : nullptr,
+          affine_of<T>(out.mean, scale, bias, parts.group(part)), params.relu, y_data + at);
+    });
+    return out;
+  });
+}
+
+namespace {
+
+// Σ g and Σ g·(x − mean) of each chunk, [G,C] each, and g itself where a residual wants it.
+struct Reduced {
+  std::vector<double> sum_g;
+  std::vector<double> sum_gx;
+};
+
+template <class T>
+Reduced reduce_parts(const Parts& parts, const Tensor& grad_y, const BatchNormSaved& saved,
+                     const std::vector<T>& scale, bool relu, Tensor& masked) {
+  Tensor sums = Tensor::empty({parts.total(), 2, parts.channels}, {DType::float64, {}});
+  double* sums_data = sums.data<double>();
+  const T* grad_y_data = grad_y.data<T>();
+  const T* x_data = saved.x.data<T>();
+  const T* y_data = masked.defined() ? std::as_const(saved.residual_y).data<T>() : nullptr;
+  T* masked_data = masked.defined() ? masked.data<T>() : nullptr;
+  for_each_part(parts, [&](std::int64_t part) {
+    const std::int64_t at = parts.begin(part) * parts.channels;
+    double* sum = sums_data + 2 * part * parts.channels;
+    batch_norm_kernels<T>().reduce(parts.size(part), grad_y_data + at, x_data + at,
+                                   y_data ? y_data + at : nullptr,
+                                   affine_of<T>(saved.mean, scale, saved.bias, parts.group(part)), relu,
+                                   masked_data ? masked_data + at : nullptr, sum, sum + parts.channels);
+  });
+  const auto size = static_cast<std::size_t>(parts.groups * parts.channels);
+  Reduced out{std::vector<double>(size), std::vector<double>(size)};
+  for (std::int64_t part = 0; part < parts.total(); ++part) {
+    const double* sum = sums_data + 2 * part * parts.channels;
+    double* sum_g = out.sum_g.data() + parts.group(part) * parts.channels;
+    double* sum_gx = out.sum_gx.data() + parts.group(part) * parts.channels;
+    for (std::int64_t c = 0; c < parts.channels; ++c) {
+      sum_g[c] += sum[c];
+      sum_gx[c] += sum[parts.channels + c];
+    }
+  }
+  return out;
+}
+
+// dbias = Σ g, dweight = Σ g·(x − mean)·invstd, over all chunks.
+template <class T>
+void parameter_gradients(const Parts& parts, const Reduced& reduced, const Tensor& invstd,
+                         BatchNormGrads& grads) {
+  for (std::int64_t c = 0; c < parts.channels; ++c) {
+    double weight = 0;
+    double bias = 0;
+    for (std::int64_t i = c; i < parts.groups * parts.channels; i += parts.channels) {
+      weight += reduced.sum_gx[static_cast<std::size_t>(i)] * static_cast<double>(invstd.data<T>()[i]);
+      bias += reduced.sum_g[static_cast<std::size_t>(i)];
+    }
+    if (grads.weight.defined()) grads.weight.data<T>()[c] = static_cast<T>(weight);
+    if (grads.bias.defined()) grads.bias.data<T>()[c] = static_cast<T>(bias);
+  }
+}
+
+// dx = weight·invstd·(g − mean(g) − (x − mean)·invstd²·mean(g·(x − mean))); in evaluation the statistics do
+// not depend on x, and the last two terms are not there.
+template <class T>
+void input_gradient(const Parts& parts, const Tensor& g, const BatchNormSaved& saved,
+                    const std::vector<T>& scale, const Reduced& reduced, const BatchNormParams& params,
+                    bool relu, Tensor& grad_x) {
+  std::vector<T> mean_g(params.training ? reduced.sum_g.size() : 0);
+  std::vector<T> slope(mean_g.size());
+  const double n = static_cast<double>(parts.group_rows);
+  for (std::size_t i = 0; i < mean_g.size(); ++i) {
+    const double invstd = static_cast<double>(saved.invstd.data<T>()[i]);
+    mean_g[i] = static_cast<T>(reduced.sum_g[i] / n);
+    slope[i] = static_cast<T>(reduced.sum_gx[i] / n * invstd * invstd);
+  }
+  const T* g_data = g.data<T>();
+  const T* x_data = saved.x.data<T>();
+  T* grad_x_data = grad_x.data<T>();
+  for_each_part(parts, [&](std::int64_t part) {
+    const std::int64_t at = parts.begin(part) * parts.channels;
+    const std::int64_t channel = parts.group(part) * parts.channels;
+    BatchNormSlopes<T> slopes;
+    if (params.training) slopes = {mean_g.data() + channel, slope.data() + channel};
+    batch_norm_kernels<T>().apply_backward(parts.size(part), g_data + at, x_data + at,
+                                           affine_of<T>(saved.mean, scale, saved.bias, parts.group(part)),
+                                           slopes, relu, grad_x_data + at);
+  });
+}
+
+}  // namespace
+
+BatchNormGrads batch_norm_act_backward(const Tensor& grad_y, const BatchNormSaved& saved,
+                                       const BatchNormParams& params, const BatchNormNeeds& needs) {
+  check_dtype("batch_norm_act", "grad_y", grad_y, saved.x.dtype());
+  check_shape("batch_norm_act", "grad_y", grad_y, saved.x.shape());
+  return dispatch_float(grad_y.dtype(), "batch_norm_act", [&]<class T>() {
+    const Parts parts(saved.x, params.training ? params.groups : 1);
+    BatchNormGrads grads;
+    if (needs.x) grads.x = empty_like(saved.x);
+    if (needs.weight) grads.weight = zeros_like(saved.weight);
+    if (needs.bias) grads.bias = zeros_like(saved.bias);
+    // Behind a ReLU with a residual, g is written once and is the residual's gradient.
+    const bool mask_by_y = params.relu && saved.residual_y.defined();
+    const bool mask_by_x = params.relu && !mask_by_y;
+    Tensor masked = mask_by_y ? empty_like(grad_y) : Tensor();
+    if (grad_y.numel() > 0) {
+      const auto scale = scale_of<T>(saved.weight, saved.invstd);
+      const auto reduced = reduce_parts<T>(parts, grad_y, saved, scale, mask_by_x, masked);
+      parameter_gradients<T>(parts, reduced, saved.invstd, grads);
+      if (needs.x)
+        input_gradient<T>(parts, mask_by_y ? masked : grad_y, saved, scale, reduced, params, mask_by_x,
+                          grads.x);
+    }
+    if (needs.residual) grads.residual = mask_by_y ? masked : grad_y;
+    return grads;
+  });
+}
+
+}  // namespace dcl::tensor::cpu

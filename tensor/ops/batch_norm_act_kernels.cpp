@@ -1,0 +1,200 @@
+#include "tensor/ops/batch_norm_act_kernels.h"
+
+#include <algorithm>
+
+// Three instruction sets are enough: what every x86-64 has, AVX2, AVX-512.
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "tensor/ops/batch_norm_act_kernels.cpp"
+#include <hwy/foreach_target.h>
+// foreach_target.h comes first: it includes this file again for every instruction set.
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace dcl::tensor::cpu {
+namespace HWY_NAMESPACE {
+
+// The loops over channels are plain, so that the compiler makes them as wide as the instruction set. Sums go
+// over a few rows in registers before they are added to memory.
+constexpr std::int64_t kRows = 4;
+
+template <int rows, class T>
+void add_moments(std::int64_t channels, const T* HWY_RESTRICT x, const T* HWY_RESTRICT shift,
+                 double* HWY_RESTRICT sum, double* HWY_RESTRICT sum_squares) {
+  for (std::int64_t c = 0; c < channels; ++c) {
+    const double from = static_cast<double>(shift[c]);
+    double s = 0;
+    double q = 0;
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; ++r) {
+      const double d = static_cast<double>(x[r * channels + c]) - from;
+      s += d;
+      q += d * d;
+    }
+    sum[c] += s;
+    sum_squares[c] += q;
+  }
+}
+
+template <class T>
+void moments(BatchNormRows size, const T* x, double* sum, double* sum_squares) {
+  std::fill_n(sum, size.channels, 0.0);
+  std::fill_n(sum_squares, size.channels, 0.0);
+  std::int64_t r = 0;
+  for (; r + kRows <= size.rows; r += kRows)
+    add_moments<kRows>(size.channels, x + r * size.channels, x, sum, sum_squares);
+  for (; r < size.rows; ++r) add_moments<1>(size.channels, x + r * size.channels, x, sum, sum_squares);
+}
+
+// Not max(u, 0): NaN has to come through.
+template <class T>
+HWY_INLINE T relu_of(T u) {
+  return u < T(0) ? T(0) : u;
+}
+
+template <bool with_residual, bool relu, class T>
+void apply_rows(BatchNormRows size, const T* HWY_RESTRICT x, const T* HWY_RESTRICT residual,
+                const BatchNormAffine<T>& affine, T* HWY_RESTRICT y) {
+  const T* HWY_RESTRICT mean = affine.mean;
+  const T* HWY_RESTRICT scale = affine.scale;
+  const T* HWY_RESTRICT bias = affine.bias;
+  for (std::int64_t r = 0; r < size.rows; ++r) {
+    for (std::int64_t c = 0; c < size.channels; ++c) {
+      T u = (x[c] - mean[c]) * scale[c] + bias[c];
+      if constexpr (with_residual) u += residual[c];
+      y[c] = relu ? relu_of(u) : u;
+    }
+    x += size.channels;
+    y += size.channels;
+    if constexpr (with_residual) residual += size.channels;
+  }
+}
+
+template <class T>
+void apply(BatchNormRows size, const T* x, const T* residual, const BatchNormAffine<T>& affine, bool relu,
+           T* y) {
+  const auto run = residual ? (relu ? apply_rows<true, true, T> : apply_rows<true, false, T>)
+                            : (relu ? apply_rows<false, true, T> : apply_rows<false, false, T>);
+  run(size, x, residual, affine, y);
+}
+
+enum class Mask { none, from_x, from_y };
+
+template <Mask mask, int rows, class T>
+void add_products(std::int64_t channels, const T* HWY_RESTRICT grad_y, const T* HWY_RESTRICT x,
+                  const T* HWY_RESTRICT y, const BatchNormAffine<T>& affine, T* HWY_RESTRICT grad_residual,
+                  double* HWY_RESTRICT sum_g, double* HWY_RESTRICT sum_gx) {
+  const T* HWY_RESTRICT mean = affine.mean;
+  const T* HWY_RESTRICT scale = affine.scale;
+  const T* HWY_RESTRICT bias = affine.bias;
+  for (std::int64_t c = 0; c < channels; ++c) {
+    T s = 0;
+    T q = 0;
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; ++r) {
+      const std::int64_t i = r * channels + c;
+      const T d = x[i] - mean[c];
+      T g = grad_y[i];
+      if constexpr (mask == Mask::from_x) g = d * scale[c] + bias[c] <= T(0) ? T(0) : g;
+      if constexpr (mask == Mask::from_y) {
+        g = y[i] <= T(0) ? T(0) : g;
+        grad_residual[i] = g;
+      }
+      s += g;
+      q += g * d;
+    }
+    sum_g[c] += static_cast<double>(s);
+    sum_gx[c] += static_cast<double>(q);
+  }
+}
+
+template <Mask mask, class T>
+void reduce_rows(BatchNormRows size, const T* grad_y, const T* x, const T* y,
+                 const BatchNormAffine<T>& affine, T* grad_residual, double* sum_g, double* sum_gx) {
+  const auto add = [&](auto add_rows, std::int64_t r) {
+    const std::int64_t at = r * size.channels;
+    const bool by_y = mask == Mask::from_y;
+    add_rows(size.channels, grad_y + at, x + at, by_y ? y + at : nullptr, affine,
+             by_y ? grad_residual + at : nullptr, sum_g, sum_gx);
+  };
+  std::int64_t r = 0;
+  for (; r + kRows <= size.rows; r += kRows) add(add_products<mask, kRows, T>, r);
+  for (; r < size.rows; ++r) add(add_products<mask, 1, T>, r);
+}
+
+template <class T>
+void reduce(BatchNormRows size, const T* grad_y, const T* x, const T* y, const BatchNormAffine<T>& affine,
+            bool relu, T* grad_residual, double* sum_g, double* sum_gx) {
+  std::fill_n(sum_g, size.channels, 0.0);
+  std::fill_n(sum_gx, size.channels, 0.0);
+  const auto run = y      ? reduce_rows<Mask::from_y, T>
+                   : relu ? reduce_rows<Mask::from_x, T>
+                          : reduce_rows<Mask::none, T>;
+  run(size, grad_y, x, y, affine, grad_residual, sum_g, sum_gx);
+}
+
+template <bool training, bool relu, class T>
+void apply_backward_rows(BatchNormRows size, const T* HWY_RESTRICT grad_y, const T* HWY_RESTRICT x,
+                         const BatchNormAffine<T>& affine, const BatchNormSlopes<T>& slopes,
+                         T* HWY_RESTRICT grad_x) {
+  const T* HWY_RESTRICT mean = affine.mean;
+  const T* HWY_RESTRICT scale = affine.scale;
+  const T* HWY_RESTRICT bias = affine.bias;
+  const T* HWY_RESTRICT mean_g = slopes.mean_g;
+  const T* HWY_RESTRICT slope = slopes.slope;
+  for (std::int64_t r = 0; r < size.rows; ++r) {
+    for (std::int64_t c = 0; c < size.channels; ++c) {
+      T g = grad_y[c];
+      const T d = x[c] - mean[c];
+      if constexpr (relu) g = d * scale[c] + bias[c] <= T(0) ? T(0) : g;
+      if constexpr (training) g -= mean_g[c] + d * slope[c];
+      grad_x[c] = scale[c] * g;
+    }
+    grad_y += size.channels;
+    x += size.channels;
+    grad_x += size.channels;
+  }
+}
+
+template <class T>
+void apply_backward(BatchNormRows size, const T* grad_y, const T* x, const BatchNormAffine<T>& affine,
+                    const BatchNormSlopes<T>& slopes, bool relu, T* grad_x) {
+  const auto run = slopes.slope
+                       ? (relu ? apply_backward_rows<true, true, T> : apply_backward_rows<true, false, T>)
+                       : (relu ? apply_backward_rows<false, true, T> : apply_backward_rows<false, false, T>);
+  run(size, grad_y, x, affine, slopes, grad_x);
+}
+
+template <class T>
+const BatchNormKernels<T>* kernels() {
+  static constexpr BatchNormKernels<T> all{moments<T>, apply<T>, reduce<T>, apply_backward<T>};
+  return &all;
+}
+
+const BatchNormKernels<float>* float_kernels() { return kernels<float>(); }
+const BatchNormKernels<double>* double_kernels() { return kernels<double>(); }
+
+}  // namespace HWY_NAMESPACE
+}  // namespace dcl::tensor::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace dcl::tensor::cpu {
+
+HWY_EXPORT(float_kernels);
+HWY_EXPORT(double_kernels);
+
+template <>
+const BatchNormKernels<float>& batch_norm_kernels<float>() {
+  static const auto* chosen = HWY_DYNAMIC_DISPATCH(float_kernels)();
+  return *chosen;
+}
+
+template <>
+const BatchNormKernels<double>& batch_norm_kernels<double>() {
+  static const auto* chosen = HWY_DYNAMIC_DISPATCH(double_kernels)();
+  return *chosen;
+}
+
+}  // namespace dcl::tensor::cpu
+#endif  // HWY_ONCE

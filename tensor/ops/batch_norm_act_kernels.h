@@ -1,0 +1,55 @@
+// The inner loops of batch_norm_act, compiled for several instruction sets; the best one for this processor
+// is chosen at run time. All work on `rows` consecutive rows of `channels` numbers, and the vectors without a
+// row index are [channels].
+#pragma once
+
+#include <cstdint>
+
+namespace dcl::tensor::cpu {
+
+/// A run of rows of x.
+struct BatchNormRows {
+  std::int64_t rows = 0;
+  std::int64_t channels = 0;
+};
+
+/// What normalises one chunk: u = (x − mean)·scale + bias, scale = weight·invstd.
+template <class T>
+struct BatchNormAffine {
+  const T* mean = nullptr;
+  const T* scale = nullptr;
+  const T* bias = nullptr;
+};
+
+/// What the gradient of x is made with: dx = scale·(g − mean_g − (x − mean)·slope), or scale·g in evaluation
+/// (then both are null).
+template <class T>
+struct BatchNormSlopes {
+  const T* mean_g = nullptr;  // mean of g
+  const T* slope = nullptr;   // invstd²·mean of g·(x − mean)
+};
+
+template <class T>
+struct BatchNormKernels {
+  /// sum[c] = Σ (x − x₀), sum_squares[c] = Σ (x − x₀)², x₀ the first of the rows: shifted by one of its own
+  /// values, a variance of n values from these sums loses at most about n·2⁻⁵³ of itself.
+  void (*moments)(BatchNormRows size, const T* x, double* sum, double* sum_squares);
+  /// y = act(u + residual); `residual` may be null.
+  void (*apply)(BatchNormRows size, const T* x, const T* residual, const BatchNormAffine<T>& affine,
+                bool relu, T* y);
+  /// sum_g[c] = Σ g, sum_gx[c] = Σ g·(x − mean), with g = grad_y where the ReLU was open and 0 elsewhere. It
+  /// was open where y > 0 when `y` is given (then g is also written to `grad_residual`), where u > 0 when
+  /// `relu`, and everywhere otherwise.
+  void (*reduce)(BatchNormRows size, const T* grad_y, const T* x, const T* y,
+                 const BatchNormAffine<T>& affine, bool relu, T* grad_residual, double* sum_g,
+                 double* sum_gx);
+  /// grad_x from grad_y, masked by u > 0 when `relu`.
+  void (*apply_backward)(BatchNormRows size, const T* grad_y, const T* x, const BatchNormAffine<T>& affine,
+                         const BatchNormSlopes<T>& slopes, bool relu, T* grad_x);
+};
+
+/// T is float or double.
+template <class T>
+const BatchNormKernels<T>& batch_norm_kernels();
+
+}  // namespace dcl::tensor::cpu
