@@ -12,6 +12,13 @@ namespace dcl::autograd {
 /// One operation (or leaf). It knows the shape of its result but does not hold it: a value lives as long as
 /// some Variable, or some backward function that has captured it, wants it.
 struct Node {
+  Node() = default;
+  /// Lets go of the inputs one by one: left to themselves, the destructors of a long chain that backward()
+  /// never walked would call each other down the whole stack.
+  ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
   const char* op = "leaf";
   tensor::Shape shape;
   tensor::DType dtype = tensor::DType::float32;

@@ -1,6 +1,7 @@
 #include "autograd/variable.h"
 
 #include <atomic>
+#include <utility>
 
 #include "autograd/node.h"
 
@@ -10,6 +11,17 @@ namespace {
 thread_local bool recording_here = true;
 std::atomic<std::uint64_t> next_order{1};
 }  // namespace
+
+Node::~Node() {
+  std::vector<std::shared_ptr<Node>> dying = std::move(inputs);
+  while (!dying.empty()) {
+    const std::shared_ptr<Node> node = std::move(dying.back());
+    dying.pop_back();
+    if (node == nullptr || node.use_count() > 1) continue;
+    for (auto& input : node->inputs) dying.push_back(std::move(input));
+    node->inputs.clear();
+  }
+}
 
 Variable::Variable(Tensor value, bool requires_grad) : cell_(std::make_shared<Cell>()) {
   check(value.defined(), "variable: the tensor is undefined");
