@@ -1,0 +1,250 @@
+// The engine on graphs whose gradients have closed forms.
+#include <cmath>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "autograd/gradcheck.h"
+#include "autograd/node.h"
+#include "autograd/ops.h"
+#include "tests/ops/op_table.h"
+
+namespace dcl::autograd {
+namespace {
+
+using dcl::test::expect_close;
+using dcl::test::expect_error;
+using dcl::test::expect_same_bits;
+using tensor::Shape;
+
+Tensor doubles(const std::vector<double>& values, Shape shape) {
+  return Tensor::from(values, std::move(shape));
+}
+
+Variable leaf(const std::vector<double>& values) {
+  return {doubles(values, {static_cast<std::int64_t>(values.size())}), true};
+}
+
+TEST(Engine, AChainMultipliesDerivatives) {
+  const Variable x = leaf({0.3, -1.2});
+  backward(sum(tanh(exp(x))));
+  std::vector<double> expected;
+  for (const double v : {0.3, -1.2})
+    expected.push_back((1 - std::pow(std::tanh(std::exp(v)), 2)) * std::exp(v));
+  expect_close(x.grad(), doubles(expected, {2}));
+}
+
+// x feeds a and b, both feed the result: d/dx (x² · e^x) = 2x e^x + x² e^x.
+TEST(Engine, ADiamondAddsItsTwoWays) {
+  const Variable x = leaf({0.5, 2});
+  const Variable a = mul(x, x);
+  const Variable b = exp(x);
+  backward(sum(mul(a, b)));
+  std::vector<double> expected;
+  for (const double v : {0.5, 2.0}) expected.push_back((2 * v + v * v) * std::exp(v));
+  expect_close(x.grad(), doubles(expected, {2}));
+}
+
+// Each level doubles the number of ways; walked way by way, 60 levels would never end.
+TEST(Engine, EachNodeIsWalkedOnce) {
+  const Variable x = leaf({1});
+  Variable y = x;
+  for (int i = 0; i < 60; ++i) y = add(y, y);
+  backward(y);
+  EXPECT_EQ(x.grad().item(), std::ldexp(1.0, 60));
+}
+
+TEST(Engine, ADeepGraphIsNoRecursion) {
+  const Variable x = leaf({1});
+  Variable y = x;
+  for (int i = 0; i < 20000; ++i) y = add(y, Variable(Tensor::full({1}, 0, y.value().options())));
+  backward(y);
+  EXPECT_EQ(x.grad().item(), 1);
+}
+
+TEST(Engine, AResultNobodyWalkedGoesAwayQuietly) {
+  Variable y = leaf({1});
+  for (int i = 0; i < 100000; ++i) y = neg(y);
+  EXPECT_EQ(y.value().item(), 1);
+}
+
+TEST(Engine, OneInputTwiceGetsBothShares) {
+  const Variable x = leaf({3});
+  backward(mul(x, x));
+  EXPECT_EQ(x.grad().item(), 6);
+  const Variable y = leaf({3});
+  backward(sub(y, y));
+  EXPECT_EQ(y.grad().item(), 0);
+}
+
+// add hands one tensor to both inputs; accumulating into it in place would change the other's.
+TEST(Engine, ATensorReturnedTwiceIsNotSharedByLeaves) {
+  const Variable a = leaf({1, 2});
+  const Variable b = leaf({3, 4});
+  backward(sum(add(add(a, b), a)));
+  EXPECT_EQ(a.grad().to_vector<double>(), (std::vector<double>{2, 2}));
+  EXPECT_EQ(b.grad().to_vector<double>(), (std::vector<double>{1, 1}));
+  backward(sum(mul(a, Variable(doubles({5, 7}, {2})))));
+  EXPECT_EQ(a.grad().to_vector<double>(), (std::vector<double>{7, 9}));
+  EXPECT_EQ(b.grad().to_vector<double>(), (std::vector<double>{1, 1}));
+}
+
+TEST(Engine, TheSeedIsNotChanged) {
+  const Variable a = leaf({1, 2});
+  const Tensor seed = doubles({10, 20}, {2});
+  backward(add(a, a), seed);
+  backward(add(a, a), seed);
+  EXPECT_EQ(seed.to_vector<double>(), (std::vector<double>{10, 20}));
+  EXPECT_EQ(a.grad().to_vector<double>(), (std::vector<double>{40, 80}));
+}
+
+TEST(Engine, SumsOverWhatWasBroadcast) {
+  const Variable row(doubles({1, 2, 3}, {3}), true);
+  const Variable column(doubles({4, 5}, {2, 1}), true);
+  const Variable one(doubles({6}, {}), true);
+  const Variable full(doubles({1, 2, 3, 4, 5, 6}, {2, 3}), true);
+  backward(sum(mul(add(add(row, column), one), full)));
+  EXPECT_EQ(row.grad().shape(), Shape{3});
+  EXPECT_EQ(row.grad().to_vector<double>(), (std::vector<double>{5, 7, 9}));
+  EXPECT_EQ(column.grad().shape(), (Shape{2, 1}));
+  EXPECT_EQ(column.grad().to_vector<double>(), (std::vector<double>{6, 15}));
+  EXPECT_EQ(one.grad().shape(), Shape());
+  EXPECT_EQ(one.grad().item(), 21);
+  EXPECT_EQ(full.grad().to_vector<double>(), (std::vector<double>{11, 12, 13, 12, 13, 14}));
+}
+
+TEST(Engine, GradientsAccumulateOverCallsUntilZeroed) {
+  Variable x = leaf({2});
+  EXPECT_FALSE(x.grad().defined());
+  backward(mul(x, x));
+  backward(exp(x));
+  EXPECT_DOUBLE_EQ(x.grad().item(), 4 + std::exp(2.0));
+  const Tensor kept = x.grad();  // whoever holds the gradient keeps its numbers
+  backward(mul(x, x));
+  EXPECT_DOUBLE_EQ(kept.item(), 4 + std::exp(2.0));
+  EXPECT_DOUBLE_EQ(x.grad().item(), 8 + std::exp(2.0));
+  x.zero_grad();
+  EXPECT_FALSE(x.grad().defined());
+}
+
+TEST(Engine, TheGraphIsReleasedOnTheWay) {
+  const Variable x = leaf({2});
+  const Variable y = mul(x, x);
+  backward(exp(y));
+  expect_error([&] { backward(exp(y)); }, {"backward: the graph of mul was walked before"});
+  expect_error([&] { backward(y); }, {"walked before"});
+}
+
+TEST(Engine, ActivationsGoAsTheWalkPassesThem) {
+  const Variable x(Tensor::full({1 << 16}, 1, {tensor::DType::float64, {}}), true);
+  const auto live = [] { return tensor::allocator({}).stats().live; };
+  const std::int64_t before = live();
+  Variable y = exp(exp(exp(x)));
+  const Variable loss = mean(y);
+  y = Variable();
+  EXPECT_GE(live() - before, 3 * x.value().nbytes());
+  backward(loss);
+  EXPECT_LE(live() - before, x.value().nbytes() + 4096);  // the gradient and the loss
+}
+
+TEST(Engine, WhatNeedsNoGradientGetsNone) {
+  const Variable x = leaf({2});
+  const Variable constant(doubles({3}, {1}));
+  Needs asked;
+  const Variable y = record("probe", doubles({6}, {1}), {x, constant, Variable()},
+                            [&](const Tensor& grad, const Needs& needs) {
+                              asked = needs;
+                              return std::vector<Tensor>{grad, Tensor(), Tensor()};
+                            });
+  backward(y);
+  EXPECT_EQ(asked, (Needs{true, false, false}));
+  EXPECT_EQ(x.grad().item(), 1);
+  EXPECT_FALSE(constant.grad().defined());
+}
+
+TEST(Engine, NothingIsRecordedWithoutNeed) {
+  const Variable constant(doubles({3}, {1}));
+  EXPECT_FALSE(mul(constant, constant).requires_grad());
+  const Variable x = leaf({2});
+  {
+    const NoGradGuard guard;
+    EXPECT_FALSE(recording());
+    EXPECT_FALSE(mul(x, x).requires_grad());
+    {
+      const NoGradGuard inner;
+    }
+    EXPECT_FALSE(recording());
+    bool elsewhere = false;
+    std::thread([&] { elsewhere = recording(); }).join();
+    EXPECT_TRUE(elsewhere) << "the guard is this thread's";
+  }
+  EXPECT_TRUE(mul(x, x).requires_grad());
+  expect_error([&] { backward(constant); }, {"nothing that the root depends on requires a gradient"});
+}
+
+// What the backward function has captured goes at once when nobody will ask for gradients.
+TEST(Engine, AnUnrecordedOpDropsWhatItSaved) {
+  const auto saved = std::make_shared<int>(1);
+  const NoGradGuard guard;
+  record("probe", doubles({1}, {1}), {leaf({1})},
+         [saved](const Tensor& grad, const Needs&) { return std::vector<Tensor>{grad}; });
+  EXPECT_EQ(saved.use_count(), 1);
+}
+
+TEST(Engine, DetachedShareTheValueAndCutTheGraph) {
+  const Variable x = leaf({2});
+  const Variable y = mul(x, x);
+  const Variable cut = y.detach();
+  EXPECT_TRUE(cut.value().shares_with(y.value()));
+  EXPECT_FALSE(cut.requires_grad());
+  backward(mul(y, cut));  // d/dx x² · c = 2x · 4
+  EXPECT_EQ(x.grad().item(), 16);
+}
+
+TEST(Engine, BackwardFunctionsAreHeldToTheirWord) {
+  const Variable x = leaf({1, 2});
+  const auto root = [&](const std::function<std::vector<Tensor>(const Tensor&)>& returned) {
+    return record("probe", doubles({3, 4}, {2}), {x},
+                  [returned](const Tensor& grad, const Needs&) { return returned(grad); });
+  };
+  const Tensor seed = doubles({1, 1}, {2});
+  const auto fails = [&](const std::function<std::vector<Tensor>(const Tensor&)>& returned,
+                         std::string_view why) {
+    expect_error([&] { backward(root(returned), seed); }, {"backward: probe returned", why});
+  };
+  fails([](const Tensor& g) { return std::vector<Tensor>{g, g}; }, "2 gradients for 1 inputs");
+  fails([](const Tensor&) { return std::vector<Tensor>{Tensor()}; }, "no gradient for input 0");
+  fails([](const Tensor&) { return std::vector<Tensor>{Tensor::zeros({2})}; },
+        "float32 [2] for an input of float64");
+  fails([](const Tensor&) { return std::vector<Tensor>{doubles({1}, {1})}; },
+        "float64 [1] for an input of [2]");
+}
+
+TEST(Engine, RootAndSeedAreChecked) {
+  const Variable x = leaf({1, 2});
+  expect_error([&] { backward(mul(x, x)); }, {"backward: the root is float64 [2]; a seed is needed"});
+  expect_error([&] { backward(mul(x, x), doubles({1}, {1})); }, {"backward: seed is [1], expected [2]"});
+}
+
+TEST(Variable, SaysWhatIsWrongWithItsUse) {
+  expect_error([] { Variable(Tensor{}); }, {"variable: the tensor is undefined"});
+  expect_error([] { Variable().value(); }, {"undefined variable"});
+  expect_error([] { Variable(Tensor::full({1}, 1, {tensor::DType::int64, {}}), true); },
+               {"int64 [1] cannot require a gradient"});
+  Variable y = mul(leaf({1}), leaf({2}));
+  expect_error([&] { y.mutable_value(); }, {"the result of mul may not be changed in place"});
+  expect_error([&] { y.set_requires_grad(false); }, {"the result of mul cannot stop requiring"});
+}
+
+TEST(Variable, VersionsCountOverwrites) {
+  Variable x = leaf({1});
+  const Variable same = x;
+  EXPECT_EQ(x.version(), 0U);
+  x.mutable_value().fill(3);
+  x.bump_version();
+  EXPECT_EQ(same.version(), 1U);
+  EXPECT_EQ(same.value().item(), 3);
+}
+
+}  // namespace
+}  // namespace dcl::autograd
