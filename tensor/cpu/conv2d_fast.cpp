@@ -73,9 +73,7 @@ void conv2d_fast(const Conv2dSizes& z, const T* x, const T* weight, const T* bia
                           .row_stride = z.out_w * z.out_channels,
                           .pixel_stride = z.out_channels};
     const T* const group_weight = weight + g * z.group_out() * depth;
-    const PackedMatrix<T> packed(depth, z.group_out(), [&](std::int64_t row, T* out) {
-      for (std::int64_t o = 0; o < z.group_out(); ++o) out[o] = group_weight[o * depth + row];
-    });
+    const auto packed = PackedMatrix<T>::from_transposed(depth, z.group_out(), group_weight);
     window_product<T>(windows, z.out_rows(), packed, bias == nullptr ? nullptr : bias + g * z.group_out(),
                       grid);
   }

@@ -17,6 +17,8 @@ std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b;
 // Panels of im2col(x) packed at a time: 12 x 32 columns x 320 rows of floats are 480 KiB of second-level
 // cache.
 constexpr std::int64_t kPanelsAtOnce = 12;
+// Rows of up to this many numbers are multiplied where they lie; longer ones fall on too few cache sets.
+constexpr std::int64_t kMaxStrideInPlace = 256;
 // A gradient of up to this many numbers is summed in parts, one a range of rows; a larger one is shared out
 // by columns.
 constexpr std::int64_t kMaxPartialSize = 1 << 16;
@@ -32,6 +34,7 @@ struct Operands {
   std::int64_t dy_stride;
   std::int64_t out_channels;  // of the group
   Windows<T> windows;
+  std::int64_t rows;
 };
 
 // One thread's share: the sum over a range of rows m, of a range of columns k.
@@ -44,7 +47,8 @@ class PartialGradient {
         dy_row_(Tensor::zeros({strips_ * kernel_.narrow_rows + kernel_.narrow_stride}, options)),
         dy_panels_(Tensor::empty({strips_, kMaxDepth, kernel_.narrow_stride}, options)),
         x_row_(Tensor::zeros({kPanelsAtOnce * kernel_.cols}, options)),
-        x_panels_(Tensor::empty({kPanelsAtOnce, kMaxDepth, kernel_.cols}, options)) {}
+        x_panels_(Tensor::empty({kPanelsAtOnce, kMaxDepth, kernel_.cols}, options)),
+        zeros_(Tensor::zeros({kernel_.cols}, options)) {}
 
   /// Overwrites columns `panels`·cols of `out` [out_channels, depth].
   void run(Range rows, Range panels, T* out) {
@@ -52,11 +56,11 @@ class PartialGradient {
     for (std::int64_t block = 0; block < blocks; ++block) {
       const Range m{rows.begin + (rows.end - rows.begin) * block / blocks,
                     rows.begin + (rows.end - rows.begin) * (block + 1) / blocks};
-      pack_dy(m);
+      const Chunks dy = pack_dy(m);
       for (std::int64_t first = panels.begin; first < panels.end; first += kPanelsAtOnce) {
         const Range group{first, std::min(first + kPanelsAtOnce, panels.end)};
-        pack_x(m, group);
-        multiply(m, group, block == 0, out);
+        const Chunks x = pack_x(m, group);
+        multiply(dy, x, group, m.end - m.begin, block == 0, out);
       }
     }
   }
@@ -64,60 +68,82 @@ class PartialGradient {
  private:
   static constexpr TensorOptions options{dtype_of<T>, {}};
 
-  void pack_dy(Range m) {
+  // A tile's operand: element (p,i) of chunk j lies at data[j·chunk_stride + p·stride + i].
+  struct Chunks {
+    const T* data;
+    std::int64_t stride, chunk_stride;
+  };
+
+  // Chunks reach over the end of a row, but not over the end of the next one.
+  bool may_stay(Range m, std::int64_t stride) const {
+    return m.end < operands_.rows && stride >= kMaxTileCols && stride <= kMaxStrideInPlace;
+  }
+
+  Chunks pack_dy(Range m) {
+    const T* dy = operands_.dy + m.begin * operands_.dy_stride;
+    if (may_stay(m, operands_.dy_stride)) return {dy, operands_.dy_stride, kernel_.narrow_rows};
     T* const row = dy_row_.template data<T>();
-    for (std::int64_t i = m.begin; i < m.end; ++i) {
-      std::copy_n(operands_.dy + i * operands_.dy_stride, operands_.out_channels, row);
+    const Chunks packed{dy_panels_.template data<T>(), kernel_.narrow_stride,
+                        kMaxDepth * kernel_.narrow_stride};
+    for (std::int64_t p = 0; p < m.end - m.begin; ++p, dy += operands_.dy_stride) {
+      std::copy_n(dy, operands_.out_channels, row);
       kernel_.scatter_row(row, strips_, kernel_.narrow_rows, kernel_.narrow_stride,
-                          dy_panels_.template data<T>() + (i - m.begin) * kernel_.narrow_stride,
-                          kMaxDepth * kernel_.narrow_stride);
+                          dy_panels_.template data<T>() + p * packed.stride, packed.chunk_stride);
     }
+    return packed;
   }
 
-  void pack_x(Range m, Range panels) {
-    const std::int64_t begin = panels.begin * kernel_.cols;
-    const std::int64_t end = std::min(panels.end * kernel_.cols, operands_.windows.depth());
-    WindowReader<T> reader(operands_.windows, m.begin, begin, end);
+  Chunks pack_x(Range m, Range panels) {
+    const std::int64_t cols = kernel_.cols;
+    const std::int64_t begin = panels.begin * cols;
+    const auto& windows = operands_.windows;
+    if (windows.plain_rows() && may_stay(m, windows.pixel_stride))
+      return {windows.x + m.begin * windows.pixel_stride + begin, windows.pixel_stride, cols};
+    const Chunks packed{x_panels_.template data<T>(), cols, kMaxDepth * cols};
     T* const row = x_row_.template data<T>();
-    for (std::int64_t i = m.begin; i < m.end; ++i) {
-      reader.read(row);
-      kernel_.scatter_row(row, panels.end - panels.begin, kernel_.cols, kernel_.cols,
-                          x_panels_.template data<T>() + (i - m.begin) * kernel_.cols,
-                          kMaxDepth * kernel_.cols);
-    }
-  }
-
-  void multiply(Range m, Range panels, bool overwrite, T* out) {
-    const std::int64_t depth = operands_.windows.depth();
-    for (std::int64_t strip = 0; strip < strips_; ++strip) {
-      const std::int64_t o = strip * kernel_.narrow_rows;
-      const std::int64_t rows = std::min(kernel_.narrow_rows, operands_.out_channels - o);
-      for (std::int64_t panel = panels.begin; panel < panels.end; ++panel) {
-        const std::int64_t column = panel * kernel_.cols;
-        std::array<T*, kMaxTileRows> y{};
-        for (std::int64_t i = 0; i < rows; ++i)
-          y[static_cast<std::size_t>(i)] = out + (o + i) * depth + column;
-        multiply_tile<T>(
-            kernel_.run_columns,
-            {.a = dy_panels_.template data<T>() + strip * kMaxDepth * kernel_.narrow_stride,
-             .b = x_panels_.template data<T>() + (panel - panels.begin) * kMaxDepth * kernel_.cols,
-             .depth = m.end - m.begin},
-            overwrite ? kNoBias.data() : nullptr,
-            {.tile_rows = kernel_.narrow_rows,
-             .tile_cols = kernel_.cols,
-             .rows = rows,
-             .cols = std::min(kernel_.cols, depth - column)},
-            y.data());
+    T* out = x_panels_.template data<T>();
+    WindowReader<T> reader(windows, m.begin, begin, std::min(panels.end * cols, windows.depth()));
+    const bool whole_chunks = windows.channels % cols == 0;
+    for (std::int64_t i = m.begin; i < m.end; ++i, out += cols) {
+      if (whole_chunks) {
+        reader.visit([&](std::int64_t column, std::int64_t count, const T* source) {
+          kernel_.scatter_row(source == nullptr ? zeros_.template data<T>() : source, count / cols,
+                              source == nullptr ? 0 : cols, cols, out + column / cols * packed.chunk_stride,
+                              packed.chunk_stride);
+        });
+      } else {
+        reader.read(row);
+        kernel_.scatter_row(row, panels.end - panels.begin, cols, cols, out, packed.chunk_stride);
       }
     }
+    return packed;
   }
 
-  alignas(64) static constexpr std::array<T, kMaxTileCols> kNoBias{};
+  void multiply(const Chunks& dy, const Chunks& x, Range panels, std::int64_t rows, bool overwrite, T* out) {
+    const std::int64_t depth = operands_.windows.depth();
+    for (std::int64_t strip = 0; strip < strips_; ++strip)
+      for (std::int64_t panel = panels.begin; panel < panels.end; ++panel) {
+        const std::int64_t o = strip * kernel_.narrow_rows;
+        const std::int64_t column = panel * kernel_.cols;
+        const TileSizes sizes{.tile_rows = kernel_.narrow_rows,
+                              .tile_cols = kernel_.cols,
+                              .rows = std::min(kernel_.narrow_rows, operands_.out_channels - o),
+                              .cols = std::min(kernel_.cols, depth - column)};
+        std::array<T*, kMaxTileRows> y;
+        for (std::int64_t i = 0; i < sizes.rows; ++i)
+          y[static_cast<std::size_t>(i)] = out + (o + i) * depth + column;
+        on_tile<T>(sizes, !overwrite, y.data(), [&](T* const* y_rows) {
+          kernel_.run_columns(dy.data + strip * dy.chunk_stride, dy.stride,
+                              x.data + (panel - panels.begin) * x.chunk_stride, x.stride, rows,
+                              overwrite ? zeros_.template data<T>() : nullptr, y_rows);
+        });
+      }
+  }
 
   const Microkernel<T>& kernel_ = microkernel<T>();
   const Operands<T>& operands_;
   std::int64_t strips_;
-  Tensor dy_row_, dy_panels_, x_row_, x_panels_;
+  Tensor dy_row_, dy_panels_, x_row_, x_panels_, zeros_;
 };
 
 template <class T>
@@ -131,7 +157,8 @@ void sum_parts(const T* parts, std::int64_t count, std::int64_t size, T* out) {
 
 // How the sum is cut depends on the sizes only, so that the bits do not depend on the number of threads.
 template <class T>
-void weight_gradient(const Operands<T>& operands, std::int64_t rows, T* out) {
+void weight_gradient(const Operands<T>& operands, T* out) {
+  const std::int64_t rows = operands.rows;
   const std::int64_t size = operands.out_channels * operands.windows.depth();
   const std::int64_t panels = divide_up(operands.windows.depth(), microkernel<T>().cols);
   const std::int64_t parts = std::min(kMaxParts, rows / (2 * kMaxDepth));
@@ -159,8 +186,9 @@ void conv2d_backward_weight_fast(const Conv2dSizes& z, const T* dy, const T* x, 
     const Operands<T> operands{.dy = dy + g * z.group_out(),
                                .dy_stride = z.out_channels,
                                .out_channels = z.group_out(),
-                               .windows = forward_windows(z, x, g)};
-    weight_gradient(operands, z.out_rows(), dweight + g * z.group_out() * operands.windows.depth());
+                               .windows = forward_windows(z, x, g),
+                               .rows = z.out_rows()};
+    weight_gradient(operands, dweight + g * z.group_out() * operands.windows.depth());
   }
 }
 

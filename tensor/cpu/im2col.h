@@ -23,6 +23,11 @@ struct Windows {
 
   /// Columns of the matrix.
   std::int64_t depth() const { return static_cast<std::int64_t>(taps_h.size() * taps_w.size()) * channels; }
+  /// True when row m is just the pixel m of x: a 1x1 convolution.
+  bool plain_rows() const {
+    return taps_h.size() == 1 && taps_w.size() == 1 && taps_h[0] == 0 && taps_w[0] == 0 && step == 1 &&
+           out_h == in_h && out_w == in_w;
+  }
   /// True when the pixels of a row of taps lie beside each other in memory, so that one copy takes them all.
   bool taps_touch() const {
     for (std::size_t s = 1; s < taps_w.size(); ++s)
@@ -51,7 +56,7 @@ Windows<T> forward_windows(const Conv2dSizes& z, const T* x, std::int64_t g) {
           .taps_w = taps(z.kernel_w)};
 }
 
-/// Walks over the rows in order and copies columns [begin, end) of each.
+/// Walks over the rows in order and shows columns [begin, end) of each, piece by piece.
 template <class T>
 class WindowReader {
  public:
@@ -61,58 +66,64 @@ class WindowReader {
         tap_row_(static_cast<std::int64_t>(windows.taps_w.size()) * windows.channels),
         begin_(begin),
         end_(end),
+        first_tap_(tap_row_ > 0 ? begin / tap_row_ : 0),
         n_(row / (w_.out_h * w_.out_w)),
         p_(row / w_.out_w % w_.out_h),
         q_(row % w_.out_w) {}
 
-  /// Copies the columns of the current row to `out` and moves on to the next row.
-  void read(T* out) {
-    for (std::int64_t column = begin_; column < end_;) {
-      const std::int64_t r = column / tap_row_;
-      const std::int64_t from = column - r * tap_row_;
-      const std::int64_t to = std::min(tap_row_, end_ - r * tap_row_);
+  /// Calls piece(column, count, source) for consecutive pieces of the current row, `column` counted from
+  /// begin and `source` null where there are zeros; then moves on to the next row.
+  template <class Piece>
+  void visit(Piece&& piece) {
+    std::int64_t r = first_tap_;
+    for (std::int64_t start = first_tap_ * tap_row_; start < end_; start += tap_row_, ++r) {
+      const std::int64_t from = std::max(begin_ - start, std::int64_t{0});
+      const std::int64_t to = std::min(tap_row_, end_ - start);
       const std::int64_t h = p_ * w_.step + w_.taps_h[static_cast<std::size_t>(r)];
+      const std::int64_t column = start - begin_;
       if (h < 0 || h >= w_.in_h) {
-        std::fill_n(out, to - from, T(0));
-      } else {
-        const T* row = w_.x + (n_ * w_.in_h + h) * w_.in_w * w_.pixel_stride;
-        touch_ ? read_run(row, from, to, out) : read_taps(row, from, to, out);
+        piece(column + from, to - from, static_cast<const T*>(nullptr));
+        continue;
       }
-      out += to - from;
-      column += to - from;
+      const T* row = w_.x + (n_ * w_.in_h + h) * w_.in_w * w_.pixel_stride;
+      touch_ ? visit_run(row, column, from, to, piece) : visit_taps(row, column, from, to, piece);
     }
     advance();
   }
 
- private:
-  static void copy(const T* from, std::int64_t count, T* to) {
-    std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(T));
+  /// Copies the columns of the current row to `out` and moves on to the next row.
+  void read(T* out) {
+    visit([out](std::int64_t column, std::int64_t count, const T* source) {
+      if (source == nullptr) {
+        std::fill_n(out + column, count, T(0));
+      } else {
+        std::memcpy(out + column, source, static_cast<std::size_t>(count) * sizeof(T));
+      }
+    });
   }
 
+ private:
   // Columns [from, to) of one row of taps that touch: zeros, a run of the picture's row, zeros.
-  void read_run(const T* row, std::int64_t from, std::int64_t to, T* out) const {
+  template <class Piece>
+  void visit_run(const T* row, std::int64_t column, std::int64_t from, std::int64_t to, Piece& piece) const {
     const std::int64_t origin =
         (q_ * w_.step + w_.taps_w[0]) * w_.channels;  // where column 0 lies in the row
     const std::int64_t first = std::clamp(-origin, from, to);
     const std::int64_t last = std::clamp(w_.in_w * w_.channels - origin, first, to);
-    if (first > from) std::fill_n(out, first - from, T(0));
-    if (last > first) copy(row + origin + first, last - first, out + (first - from));
-    if (to > last) std::fill_n(out + (last - from), to - last, T(0));
+    if (first > from) piece(column + from, first - from, static_cast<const T*>(nullptr));
+    if (last > first) piece(column + first, last - first, row + origin + first);
+    if (to > last) piece(column + last, to - last, static_cast<const T*>(nullptr));
   }
 
-  void read_taps(const T* row, std::int64_t from, std::int64_t to, T* out) const {
-    for (std::int64_t column = from; column < to;) {
-      const std::int64_t s = column / w_.channels;
-      const std::int64_t channel = column - s * w_.channels;
-      const std::int64_t count = std::min(w_.channels - channel, to - column);
+  template <class Piece>
+  void visit_taps(const T* row, std::int64_t column, std::int64_t from, std::int64_t to, Piece& piece) const {
+    for (std::int64_t s = from / w_.channels, start = s * w_.channels; start < to;
+         ++s, start += w_.channels) {
+      const std::int64_t channel = std::max(from - start, std::int64_t{0});
+      const std::int64_t count = std::min(w_.channels, to - start) - channel;
       const std::int64_t w = q_ * w_.step + w_.taps_w[static_cast<std::size_t>(s)];
-      if (w < 0 || w >= w_.in_w) {
-        std::fill_n(out, count, T(0));
-      } else {
-        copy(row + w * w_.pixel_stride + channel, count, out);
-      }
-      out += count;
-      column += count;
+      const bool inside = w >= 0 && w < w_.in_w;
+      piece(column + start + channel, count, inside ? row + w * w_.pixel_stride + channel : nullptr);
     }
   }
 
@@ -128,6 +139,7 @@ class WindowReader {
   bool touch_;
   std::int64_t tap_row_;  // columns of one row of taps
   std::int64_t begin_, end_;
+  std::int64_t first_tap_;  // row of taps in which begin lies
   std::int64_t n_, p_, q_;
 };
 

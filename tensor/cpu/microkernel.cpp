@@ -2,8 +2,8 @@
 
 #include <cstddef>
 
-// Four instruction sets are enough: 32 wide registers, 16 wide ones with fused multiply-add, 16 narrow ones, and
-// x86-64 has. (The others would be compiled for nothing.)
+// Four instruction sets are enough: 32 wide registers, 16 wide ones with fused multiply-add, 16 narrow ones,
+// and x86-64 has. (The others would be compiled for nothing.)
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tensor/cpu/microkernel.cpp"
@@ -28,34 +28,53 @@ constexpr int kNarrowRows = 6;
 constexpr int kNarrowStride = 8;
 #endif
 
-template <class T, int rows, int row_stride, int depth_stride>
-void run(const T* HWY_RESTRICT a, const T* HWY_RESTRICT b, std::int64_t depth, const T* bias, T* const* c) {
-  const hn::ScalableTag<T> d;
-  using Vector = hn::Vec<decltype(d)>;
-  constexpr std::int64_t lanes = HWY_LANES(T);
-  Vector left[rows];
-  Vector right[rows];
+// The element type and the tile's rows; the tile's columns are two vectors.
+template <class T, int rows>
+struct Tile {
+  using Tag = hn::ScalableTag<T>;
+  using Vector = hn::Vec<Tag>;
+  static constexpr std::int64_t kLanes = HWY_LANES(T);
+
+  // tile[i][j] = sum_p a[i·row_stride + p·a_stride] · b[p·b_stride + j]
+  static HWY_INLINE void run(const T* HWY_RESTRICT a, std::int64_t row_stride, std::int64_t a_stride,
+                             const T* HWY_RESTRICT b, std::int64_t b_stride, std::int64_t depth,
+                             const T* bias, T* const* c) {
+    const Tag d;
+    Vector left[rows];
+    Vector right[rows];
 #pragma GCC unroll 16
-  for (int i = 0; i < rows; ++i) left[i] = right[i] = hn::Zero(d);
-  for (std::int64_t p = 0; p < depth; ++p) {
-    const Vector b_left = hn::Load(d, b);
-    const Vector b_right = hn::Load(d, b + lanes);
+    for (int i = 0; i < rows; ++i) left[i] = right[i] = hn::Zero(d);
+    for (std::int64_t p = 0; p < depth; ++p) {
+      const Vector b_left = hn::LoadU(d, b);
+      const Vector b_right = hn::LoadU(d, b + kLanes);
+#pragma GCC unroll 16
+      for (int i = 0; i < rows; ++i) {
+        const Vector a_i = hn::Set(d, a[i * row_stride]);
+        left[i] = hn::MulAdd(a_i, b_left, left[i]);
+        right[i] = hn::MulAdd(a_i, b_right, right[i]);
+      }
+      a += a_stride;
+      b += b_stride;
+    }
 #pragma GCC unroll 16
     for (int i = 0; i < rows; ++i) {
-      const Vector a_i = hn::Set(d, a[i * row_stride]);
-      left[i] = hn::MulAdd(a_i, b_left, left[i]);
-      right[i] = hn::MulAdd(a_i, b_right, right[i]);
+      T* const row = c[i];
+      const T* const added = bias != nullptr ? bias : row;
+      hn::StoreU(hn::Add(left[i], hn::LoadU(d, added)), d, row);
+      hn::StoreU(hn::Add(right[i], hn::LoadU(d, added + kLanes)), d, row + kLanes);
     }
-    a += depth_stride;
-    b += 2 * lanes;
   }
-#pragma GCC unroll 16
-  for (int i = 0; i < rows; ++i) {
-    T* const row = c[i];
-    const T* const added = bias != nullptr ? bias : row;
-    hn::StoreU(hn::Add(left[i], hn::LoadU(d, added)), d, row);
-    hn::StoreU(hn::Add(right[i], hn::LoadU(d, added + lanes)), d, row + lanes);
-  }
+};
+
+template <class T>
+void run_rows(const T* a, const T* b, std::int64_t depth, const T* bias, T* const* c) {
+  Tile<T, kRows>::run(a, kPackedStride, 1, b, 2 * HWY_LANES(T), depth, bias, c);
+}
+
+template <class T>
+void run_columns(const T* a, std::int64_t a_stride, const T* b, std::int64_t b_stride, std::int64_t depth,
+                 const T* bias, T* const* c) {
+  Tile<T, kNarrowRows>::run(a, 1, a_stride, b, b_stride, depth, bias, c);
 }
 
 template <class T, int width>
@@ -85,10 +104,10 @@ template <class T>
 const Microkernel<T>& describe() {
   static const Microkernel<T> kernel{.rows = kRows,
                                      .cols = 2 * HWY_LANES(T),
-                                     .run_rows = &run<T, kRows, kPackedStride, 1>,
+                                     .run_rows = &run_rows<T>,
                                      .narrow_rows = kNarrowRows,
                                      .narrow_stride = kNarrowStride,
-                                     .run_columns = &run<T, kNarrowRows, 1, kNarrowStride>,
+                                     .run_columns = &run_columns<T>,
                                      .scatter_row = &scatter_row<T>,
                                      .target = hwy::TargetName(HWY_TARGET)};
   return kernel;

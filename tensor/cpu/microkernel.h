@@ -20,17 +20,21 @@ inline constexpr std::int64_t kPackedStride = 336;
 template <class T>
 struct Microkernel {
   /// `c` holds one pointer a row of the tile, each to `cols` elements. Row i becomes tile[i] + bias, or, when
-  /// `bias` is null, tile[i] is added to it. `bias` has `cols` elements. `b` and `bias` are aligned to 64
-  /// bytes.
-  using Run = void (*)(const T* a, const T* b, std::int64_t depth, const T* bias, T* const* c);
+  /// `bias` is null, tile[i] is added to it. `bias` has `cols` elements. a(i,p) = a[i·kPackedStride + p]:
+  /// gathered rows as they are. `b` is aligned to 64 bytes.
+  using RunRows = void (*)(const T* a, const T* b, std::int64_t depth, const T* bias, T* const* c);
+  /// The same for a transposed left operand as it is, packed or not: a(i,p) = a[p·a_stride + i], and b(p,j) =
+  /// b[p·b_stride + j]. Reads no further than the tile.
+  using RunColumns = void (*)(const T* a, std::int64_t a_stride, const T* b, std::int64_t b_stride,
+                              std::int64_t depth, const T* bias, T* const* c);
 
   std::int64_t rows;  // of run_rows' tile
   std::int64_t cols;  // of both tiles
-  Run run_rows;       // a(i,p) = a[i·kPackedStride + p]: gathered rows as they are
+  RunRows run_rows;
 
   std::int64_t narrow_rows;    // of run_columns' tile: a little less, to waste less of 64, 128 … rows
   std::int64_t narrow_stride;  // narrow_rows rounded up to whole vectors
-  Run run_columns;             // a(i,p) = a[p·narrow_stride + i]: a transposed operand as it is
+  RunColumns run_columns;
 
   /// Cuts a row into chunks: chunk j, the `width` elements that start at row[j·step], goes to
   /// panels[j·panel_stride]. `width` is cols or narrow_stride. Reads `width` elements for each chunk.

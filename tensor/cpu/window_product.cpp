@@ -14,16 +14,22 @@ std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b;
 // Rows gathered at a time: 112 x 336 floats are 147 KiB, which stay in the second-level cache beside a panel
 // of b.
 constexpr std::int64_t kTileRows = 112;
+// A right operand of up to this many numbers stays in the second-level cache by itself.
+constexpr std::int64_t kSmallOperand = 96 << 10;
 
 }  // namespace
 
 template <class T>
-PackedMatrix<T>::PackedMatrix(std::int64_t depth, std::int64_t cols, const FillRow& fill)
+PackedMatrix<T>::PackedMatrix(std::int64_t depth, std::int64_t cols)
     : depth_(depth),
       cols_(cols),
       panels_(divide_up(cols, microkernel<T>().cols)),
       blocks_(std::max<std::int64_t>(1, divide_up(depth, kMaxDepth))),
-      values_(Tensor::empty({depth, panels_ * microkernel<T>().cols}, {dtype_of<T>, {}})) {
+      values_(Tensor::empty({depth, panels_ * microkernel<T>().cols}, {dtype_of<T>, {}})) {}
+
+template <class T>
+PackedMatrix<T>::PackedMatrix(std::int64_t depth, std::int64_t cols, const FillRow& fill)
+    : PackedMatrix(depth, cols) {
   const std::int64_t width = microkernel<T>().cols;
   T* const values = values_.template data<T>();
   parallel_for(depth, 32, [&](std::int64_t first, std::int64_t last) {
@@ -38,6 +44,32 @@ PackedMatrix<T>::PackedMatrix(std::int64_t depth, std::int64_t cols, const FillR
       }
     }
   });
+}
+
+template <class T>
+PackedMatrix<T> PackedMatrix<T>::from_transposed(std::int64_t depth, std::int64_t cols, const T* transposed) {
+  PackedMatrix result(depth, cols);
+  const std::int64_t width = microkernel<T>().cols;
+  parallel_for(result.panels_, 1, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t panel = first; panel < last; ++panel)
+      for (std::int64_t block = 0; block < result.blocks_; ++block) {
+        const std::int64_t begin = result.begin(block);
+        const std::int64_t end = result.begin(block + 1);
+        T* const out = const_cast<T*>(result.panel(block, panel));
+        const std::int64_t filled = std::min(width, cols - panel * width);
+        // 16 numbers of each column at a time: the lines that are written stay in the first-level cache.
+        for (std::int64_t p = begin; p < end; p += 16) {
+          const std::int64_t count = std::min<std::int64_t>(16, end - p);
+          for (std::int64_t j = 0; j < filled; ++j) {
+            const T* const column = transposed + (panel * width + j) * depth + p;
+            for (std::int64_t i = 0; i < count; ++i) out[(p - begin + i) * width + j] = column[i];
+          }
+          for (std::int64_t i = 0; i < count; ++i)
+            std::fill_n(out + (p - begin + i) * width + filled, width - filled, T(0));
+        }
+      }
+  });
+  return result;
 }
 
 template <class T>
@@ -65,11 +97,19 @@ class TileProduct {
   void run(std::int64_t begin, std::int64_t count, std::int64_t first, std::int64_t last) {
     locate_rows(begin, count);
     for (std::int64_t block = 0; block < b_.blocks(); ++block) {
-      pack(begin, count, block);
-      const T* const bias = block == 0 ? bias_ : nullptr;
-      for (std::int64_t panel = first; panel < last; ++panel)
-        for (std::int64_t i = 0; i < count; i += kernel_.rows)
-          multiply(i, std::min(kernel_.rows, count - i), block, panel, bias);
+      const std::int64_t depth = b_.begin(block + 1) - b_.begin(block);
+      WindowReader<T> reader(windows_, begin, b_.begin(block), b_.begin(block + 1));
+      if ((last - first) * depth * kernel_.cols <= kSmallOperand) {
+        // One strip of rows at a time, in the first-level cache, against all of b in the second.
+        for (std::int64_t i = 0; i < count; i += kernel_.rows) {
+          pack(reader, i, std::min(i + kernel_.rows, count));
+          for (std::int64_t panel = first; panel < last; ++panel) multiply(i, count, block, panel);
+        }
+      } else {
+        pack(reader, 0, count);
+        for (std::int64_t panel = first; panel < last; ++panel)
+          for (std::int64_t i = 0; i < count; i += kernel_.rows) multiply(i, count, block, panel);
+      }
     }
   }
 
@@ -89,29 +129,27 @@ class TileProduct {
     }
   }
 
-  void pack(std::int64_t begin, std::int64_t count, std::int64_t block) {
-    WindowReader<T> reader(windows_, begin, b_.begin(block), b_.begin(block + 1));
+  void pack(WindowReader<T>& reader, std::int64_t from, std::int64_t to) {
     T* const packed = packed_.template data<T>();
-    for (std::int64_t i = 0; i < count; ++i) reader.read(packed + i * kPackedStride);
+    for (std::int64_t i = from; i < to; ++i) reader.read(packed + i * kPackedStride);
   }
 
-  // The surplus rows of the last tile are products of whatever lies behind the packed rows; nobody reads
-  // them.
-  void multiply(std::int64_t i, std::int64_t rows, std::int64_t block, std::int64_t panel, const T* bias) {
+  // The strip of rows that starts at row i of the tile. The surplus rows of the last strip are products of
+  // whatever lies behind the packed rows; nobody reads them.
+  void multiply(std::int64_t i, std::int64_t count, std::int64_t block, std::int64_t panel) {
     const std::int64_t column = panel * kernel_.cols;
-    std::array<T*, kMaxTileRows> y{};
-    for (std::int64_t j = 0; j < rows; ++j)
+    const TileSizes sizes{.tile_rows = kernel_.rows,
+                          .tile_cols = kernel_.cols,
+                          .rows = std::min(kernel_.rows, count - i),
+                          .cols = std::min(kernel_.cols, b_.cols() - column)};
+    std::array<T*, kMaxTileRows> y;
+    for (std::int64_t j = 0; j < sizes.rows; ++j)
       y[static_cast<std::size_t>(j)] = y_rows_[static_cast<std::size_t>(i + j)] + column;
-    multiply_tile<T>(kernel_.run_rows,
-                     {.a = packed_.template data<T>() + i * kPackedStride,
-                      .b = b_.panel(block, panel),
-                      .depth = b_.begin(block + 1) - b_.begin(block)},
-                     bias == nullptr ? nullptr : bias + column,
-                     {.tile_rows = kernel_.rows,
-                      .tile_cols = kernel_.cols,
-                      .rows = rows,
-                      .cols = std::min(kernel_.cols, b_.cols() - column)},
-                     y.data());
+    const T* const bias = block == 0 ? bias_ + column : nullptr;
+    on_tile<T>(sizes, bias == nullptr, y.data(), [&](T* const* rows) {
+      kernel_.run_rows(packed_.template data<T>() + i * kPackedStride, b_.panel(block, panel),
+                       b_.begin(block + 1) - b_.begin(block), bias, rows);
+    });
   }
 
   const Microkernel<T>& kernel_ = microkernel<T>();

@@ -17,6 +17,8 @@ class PackedMatrix {
   /// fill(row, out) writes row `row` to out[0 … cols-1].
   using FillRow = std::function<void(std::int64_t row, T* out)>;
   PackedMatrix(std::int64_t depth, std::int64_t cols, const FillRow& fill);
+  /// From the transposed matrix [cols,depth].
+  static PackedMatrix from_transposed(std::int64_t depth, std::int64_t cols, const T* transposed);
 
   std::int64_t depth() const { return depth_; }
   std::int64_t cols() const { return cols_; }
@@ -27,6 +29,8 @@ class PackedMatrix {
   const T* panel(std::int64_t block, std::int64_t panel) const;
 
  private:
+  PackedMatrix(std::int64_t depth, std::int64_t cols);
+
   std::int64_t depth_, cols_, panels_, blocks_;
   Tensor values_;
 };
