@@ -1,0 +1,110 @@
+#include <algorithm>
+#include <vector>
+
+#include "tensor/cpu/threads.h"
+#include "tensor/ops/adaptive_avg_pool2d.h"
+
+namespace dcl::tensor::cpu {
+
+namespace {
+
+constexpr std::int64_t kGrain = 32768;
+
+// Bin i of `bins` over [0, size): [begin, end), never empty.
+struct Bin {
+  std::int64_t begin;
+  std::int64_t end;
+
+  Bin(std::int64_t i, std::int64_t bins, std::int64_t size)
+      : begin(i * size / bins), end(((i + 1) * size + bins - 1) / bins) {}
+  std::int64_t length() const { return end - begin; }
+};
+
+struct Pooling {
+  std::int64_t batch;
+  std::int64_t in_h;
+  std::int64_t in_w;
+  std::int64_t channels;
+  std::int64_t out_h;
+  std::int64_t out_w;
+
+  Pooling(const Shape& x, std::int64_t rows, std::int64_t columns) : out_h(rows), out_w(columns) {
+    check(x.dim() == 4, "adaptive_avg_pool2d: x is {}, expected [N,H,W,C]", x.str());
+    batch = x[0];
+    in_h = x[1];
+    in_w = x[2];
+    channels = x[3];
+    check(in_h >= 1 && in_w >= 1, "adaptive_avg_pool2d: x {} has empty pictures", x.str());
+    check(out_h >= 1 && out_w >= 1, "adaptive_avg_pool2d: the output is {} x {}, expected at least 1 x 1",
+          out_h, out_w);
+  }
+};
+
+}  // namespace
+
+Tensor adaptive_avg_pool2d(const Tensor& x, std::int64_t out_h, std::int64_t out_w) {
+  check(x.defined(), "adaptive_avg_pool2d: x is undefined");
+  const Pooling s(x.shape(), out_h, out_w);
+  return dispatch_float(x.dtype(), "adaptive_avg_pool2d", [&]<class T>() {
+    Tensor y = Tensor::empty({s.batch, out_h, out_w, s.channels}, x.options());
+    const T* x_data = x.data<T>();
+    T* y_data = y.data<T>();
+    const std::int64_t work = s.in_h * s.in_w * s.channels / (out_h * out_w) + 1;
+    parallel_for(s.batch * out_h * out_w, kGrain / work + 1, [&](std::int64_t begin, std::int64_t end) {
+      std::vector<double> sums(static_cast<std::size_t>(s.channels));
+      for (std::int64_t i = begin; i < end; ++i) {
+        const Bin rows((i / out_w) % out_h, out_h, s.in_h);
+        const Bin columns(i % out_w, out_w, s.in_w);
+        const T* picture = x_data + i / (out_h * out_w) * s.in_h * s.in_w * s.channels;
+        std::ranges::fill(sums, 0.0);
+        for (std::int64_t h = rows.begin; h < rows.end; ++h)
+          for (std::int64_t w = columns.begin; w < columns.end; ++w)
+            for (std::int64_t c = 0; c < s.channels; ++c)
+              sums[static_cast<std::size_t>(c)] +=
+                  static_cast<double>(picture[(h * s.in_w + w) * s.channels + c]);
+        const double area = static_cast<double>(rows.length() * columns.length());
+        for (std::int64_t c = 0; c < s.channels; ++c)
+          y_data[i * s.channels + c] = static_cast<T>(sums[static_cast<std::size_t>(c)] / area);
+      }
+    });
+    return y;
+  });
+}
+
+// dx[h,w] = Σ dy[p,q] / area[p,q] over the bins (p,q) that cover (h,w).
+Tensor adaptive_avg_pool2d_backward(const Tensor& grad_y, const Shape& x_shape) {
+  check_dim("adaptive_avg_pool2d", "grad_y", grad_y, 4);
+  const Pooling s(x_shape, grad_y.size(1), grad_y.size(2));
+  check_shape("adaptive_avg_pool2d", "grad_y", grad_y, {s.batch, s.out_h, s.out_w, s.channels});
+  return dispatch_float(grad_y.dtype(), "adaptive_avg_pool2d", [&]<class T>() {
+    Tensor grad_x = Tensor::zeros(x_shape, grad_y.options());
+    const T* grad_y_data = grad_y.data<T>();
+    T* grad_x_data = grad_x.data<T>();
+    // One picture row at a time: its bins are those that contain h.
+    const auto add_bin = [&](std::int64_t row, std::int64_t p) {
+      const std::int64_t n = row / s.in_h;
+      for (std::int64_t q = 0; q < s.out_w; ++q) {
+        const Bin columns(q, s.out_w, s.in_w);
+        const T share = T(1) / static_cast<T>(Bin(p, s.out_h, s.in_h).length() * columns.length());
+        const T* from = grad_y_data + ((n * s.out_h + p) * s.out_w + q) * s.channels;
+        for (std::int64_t w = columns.begin; w < columns.end; ++w) {
+          T* to = grad_x_data + (row * s.in_w + w) * s.channels;
+          for (std::int64_t c = 0; c < s.channels; ++c) to[c] += share * from[c];
+        }
+      }
+    };
+    parallel_for(s.batch * s.in_h, kGrain / (s.in_w * s.channels + 1) + 1,
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t row = begin; row < end; ++row) {
+                     const std::int64_t h = row % s.in_h;
+                     for (std::int64_t p = 0; p < s.out_h; ++p) {
+                       const Bin rows(p, s.out_h, s.in_h);
+                       if (rows.begin <= h && h < rows.end) add_bin(row, p);
+                     }
+                   }
+                 });
+    return grad_x;
+  });
+}
+
+}  // namespace dcl::tensor::cpu

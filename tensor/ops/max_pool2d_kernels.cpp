@@ -1,0 +1,154 @@
+#include "tensor/ops/max_pool2d_kernels.h"
+
+#include <algorithm>
+
+// Three instruction sets are enough: what every x86-64 has, AVX2, AVX-512.
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "tensor/ops/max_pool2d_kernels.cpp"
+#include <hwy/foreach_target.h>
+// foreach_target.h comes first: it includes this file again for every instruction set.
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace dcl::tensor::cpu {
+namespace HWY_NAMESPACE {
+namespace {  // several files have kernels of these names
+
+// Channels go in chunks whose state stays in registers. The loops over a chunk are plain, so that the
+// compiler makes them as wide as the instruction set; taps are as wide as the values, so that one mask serves
+// both.
+constexpr std::int64_t kChunk = 32;
+
+template <class T>
+struct TapOf;
+template <>
+struct TapOf<float> {
+  using Type = std::int32_t;
+};
+template <>
+struct TapOf<double> {
+  using Type = std::int64_t;
+};
+
+// Taps [begin, end) of a window that starts at `start` (it may be negative) and lie inside [0, size).
+struct Taps {
+  std::int64_t begin;
+  std::int64_t end;
+  HWY_INLINE Taps(std::int64_t start, std::int64_t kernel, std::int64_t size)
+      : begin(std::max<std::int64_t>(-start, 0)), end(std::min(kernel, size - start)) {}
+};
+
+// One output pixel, `count` channels. `x` points to tap (0,0), which may lie outside.
+template <class T>
+HWY_INLINE void window_maximum(const MaxPool2dSizes& s, Taps rows, Taps columns, const T* x,
+                               std::int64_t count, T* HWY_RESTRICT y, std::uint8_t* HWY_RESTRICT tap) {
+  using Tap = typename TapOf<T>::Type;
+  T best[kChunk];
+  Tap best_tap[kChunk];
+  const T* first = x + (rows.begin * s.in_w + columns.begin) * s.channels;
+  for (std::int64_t c = 0; c < count; ++c) {
+    best[c] = first[c];
+    best_tap[c] = static_cast<Tap>(rows.begin * s.kernel + columns.begin);
+  }
+  for (std::int64_t r = rows.begin; r < rows.end; ++r) {
+    for (std::int64_t q = columns.begin; q < columns.end; ++q) {
+      const T* HWY_RESTRICT value = x + (r * s.in_w + q) * s.channels;
+      const Tap here = static_cast<Tap>(r * s.kernel + q);
+      for (std::int64_t c = 0; c < count; ++c) {
+        const bool larger = !(value[c] <= best[c]) && best[c] == best[c];  // NaN is, and then nothing else
+        best[c] = larger ? value[c] : best[c];
+        best_tap[c] = larger ? here : best_tap[c];
+      }
+    }
+  }
+  for (std::int64_t c = 0; c < count; ++c) {
+    y[c] = best[c];
+    tap[c] = static_cast<std::uint8_t>(best_tap[c]);
+  }
+}
+
+template <class T>
+void forward_row(const MaxPool2dSizes& s, const T* x, std::int64_t p, T* y, std::uint8_t* tap) {
+  const std::int64_t top = p * s.stride - s.padding;
+  const Taps rows(top, s.kernel, s.in_h);
+  for (std::int64_t q = 0; q < s.out_w; ++q) {
+    const std::int64_t left = q * s.stride - s.padding;
+    const Taps columns(left, s.kernel, s.in_w);
+    const T* corner = x + (top * s.in_w + left) * s.channels;
+    std::int64_t c = 0;
+    for (; c + kChunk <= s.channels; c += kChunk)
+      window_maximum(s, rows, columns, corner + c, kChunk, y + c, tap + c);
+    if (c < s.channels) window_maximum(s, rows, columns, corner + c, s.channels - c, y + c, tap + c);
+    y += s.channels;
+    tap += s.channels;
+  }
+}
+
+// Windows [begin, end) that contain position i.
+struct Windows {
+  std::int64_t begin;
+  std::int64_t end;
+  HWY_INLINE Windows(std::int64_t i, const MaxPool2dSizes& s, std::int64_t windows)
+      : begin(std::max<std::int64_t>(i + s.padding - s.kernel + s.stride, 0) / s.stride),
+        end(std::min((i + s.padding) / s.stride + 1, windows)) {}
+};
+
+// dx gathers from the few windows over it, so that it is written once and by one thread.
+template <class T>
+void backward_row(const MaxPool2dSizes& s, const T* grad_y, const std::uint8_t* tap, std::int64_t h,
+                  T* grad_x) {
+  const Windows rows(h, s, s.out_h);
+  for (std::int64_t w = 0; w < s.in_w; ++w) {
+    const Windows columns(w, s, s.out_w);
+    T* HWY_RESTRICT to = grad_x + w * s.channels;
+    std::fill_n(to, s.channels, T(0));
+    for (std::int64_t p = rows.begin; p < rows.end; ++p) {
+      for (std::int64_t q = columns.begin; q < columns.end; ++q) {
+        const std::int64_t r = h - (p * s.stride - s.padding);
+        const auto here = static_cast<std::uint8_t>(r * s.kernel + w - (q * s.stride - s.padding));
+        const std::int64_t at = (p * s.out_w + q) * s.channels;
+        const T* HWY_RESTRICT g = grad_y + at;
+        const std::uint8_t* HWY_RESTRICT winner = tap + at;
+        for (std::int64_t c = 0; c < s.channels; ++c) to[c] += winner[c] == here ? g[c] : T(0);
+      }
+    }
+  }
+}
+
+template <class T>
+const MaxPool2dKernels<T>* kernels() {
+  static constexpr MaxPool2dKernels<T> all{forward_row<T>, backward_row<T>};
+  return &all;
+}
+
+const MaxPool2dKernels<float>* float_kernels() { return kernels<float>(); }
+const MaxPool2dKernels<double>* double_kernels() { return kernels<double>(); }
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace dcl::tensor::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace dcl::tensor::cpu {
+
+namespace {
+HWY_EXPORT(float_kernels);
+HWY_EXPORT(double_kernels);
+}  // namespace
+
+template <>
+const MaxPool2dKernels<float>& max_pool2d_kernels<float>() {
+  static const auto* chosen = HWY_DYNAMIC_DISPATCH(float_kernels)();
+  return *chosen;
+}
+
+template <>
+const MaxPool2dKernels<double>& max_pool2d_kernels<double>() {
+  static const auto* chosen = HWY_DYNAMIC_DISPATCH(double_kernels)();
+  return *chosen;
+}
+
+}  // namespace dcl::tensor::cpu
+#endif  // HWY_ONCE
