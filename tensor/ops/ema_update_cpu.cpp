@@ -1,0 +1,37 @@
+#include <vector>
+
+#include "tensor/cpu/sweep.h"
+#include "tensor/ops/ema_update.h"
+
+namespace dcl::tensor::cpu {
+
+namespace {
+
+template <class T>
+void follow(std::int64_t n, double m, T* __restrict target, const T* __restrict source) {
+  const T keep = static_cast<T>(m);
+  const T take = static_cast<T>(1 - m);
+  for (std::int64_t i = 0; i < n; ++i) target[i] = keep * target[i] + take * source[i];
+}
+
+}  // namespace
+
+void ema_update(std::span<const EmaPair> pairs, double m) {
+  check(m >= 0 && m <= 1, "ema_update: m is {}, expected 0 to 1", m);
+  std::vector<std::int64_t> sizes;
+  for (const auto& [target, source] : pairs) {
+    check(target.defined(), "ema_update: target is undefined");
+    check_dtype("ema_update", "source", source, target.dtype());
+    check_shape("ema_update", "source", source, target.shape());
+    dispatch_float(target.dtype(), "ema_update", []<class T>() {});
+    sizes.push_back(target.numel());
+  }
+  parallel_sweep(sizes, [&](std::size_t i, std::int64_t begin, std::int64_t end) {
+    Tensor target = pairs[i].target;
+    dispatch_float(target.dtype(), "ema_update", [&]<class T>() {
+      follow(end - begin, m, target.data<T>() + begin, pairs[i].source.data<T>() + begin);
+    });
+  });
+}
+
+}  // namespace dcl::tensor::cpu
