@@ -13,6 +13,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace dcl::tensor::cpu {
 namespace HWY_NAMESPACE {
+namespace {  // several files have kernels of these names
 
 // The loops over channels are plain, so that the compiler makes them as wide as the instruction set. Sums go
 // over a few rows in registers before they are added to memory.
@@ -174,6 +175,7 @@ const BatchNormKernels<T>* kernels() {
 const BatchNormKernels<float>* float_kernels() { return kernels<float>(); }
 const BatchNormKernels<double>* double_kernels() { return kernels<double>(); }
 
+}  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace dcl::tensor::cpu
 HWY_AFTER_NAMESPACE();
@@ -181,8 +183,10 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace dcl::tensor::cpu {
 
+namespace {
 HWY_EXPORT(float_kernels);
 HWY_EXPORT(double_kernels);
+}  // namespace
 
 template <>
 const BatchNormKernels<float>& batch_norm_kernels<float>() {
