@@ -1,0 +1,14 @@
+// Gaussian blur as Pillow does it.
+#pragma once
+
+#include "data/image.h"
+
+namespace dcl::data {
+
+/// Three passes of an extended box filter along each axis, with a fractional radius that gives them the
+/// variance sigma²; edges are replicated; every pass rounds to 8 bits. Gwosdek, Grewenig, Bruhn, Weickert:
+/// "Theoretical Foundations of Gaussian Convolution by Extended Box Filtering", SSVM 2011. sigma is in
+/// pixels, at least 0.
+void gaussian_blur(Image& image, double sigma);
+
+}  // namespace dcl::data

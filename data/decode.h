@@ -1,0 +1,28 @@
+// From the bytes of a JPEG or PNG file to pixels, the same as Pillow's convert("RGB") gives.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "data/image.h"
+
+namespace dcl::data {
+
+/// A picture with more pixels than this is refused (as Pillow does: a decompression bomb).
+inline constexpr std::int64_t kMaxPixels = 178'956'970;
+/// A progressive JPEG with more scans than this is refused: each costs a pass over all coefficients.
+inline constexpr int kMaxScans = 100;
+
+/// The format is told by the content, not by the name. JPEG: grey, YCbCr, RGB, CMYK and YCCK (Adobe's,
+/// inverted), baseline and progressive. PNG: all kinds; 16-bit samples keep the high byte, palettes are
+/// expanded, alpha is dropped. Throws Error "NAME: reason" for anything else and for a damaged file: a JPEG
+/// without an end-of-image marker behind its scan data counts as damaged, bytes after that marker are
+/// ignored. EXIF orientation is ignored, as in the reference pipeline. May be called from any thread.
+Image decode(std::span<const std::uint8_t> bytes, const std::string& name);
+
+/// The two formats, for those who know what they have.
+Image decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name);
+Image decode_png(std::span<const std::uint8_t> bytes, const std::string& name);
+
+}  // namespace dcl::data
