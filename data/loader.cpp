@@ -1,0 +1,183 @@
+#include "data/loader.h"
+
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "data/pair_maker.h"
+#include "tensor/check.h"
+
+namespace dcl::data {
+
+namespace {
+
+void check_options(const Source& source, const LoaderOptions& o) {
+  check(source.size() > 0, "{}: no pictures", source.name());
+  check(o.batch * o.ranks <= source.size(), "{}: a batch of {} is larger than the set of {} pictures",
+        source.name(), o.batch * o.ranks, source.size());
+  check(o.workers >= 0 && o.workers <= 1024, "loader: {} workers, expected 0 to 1024", o.workers);
+  check(o.prefetch >= 1, "loader: prefetch is {} batches, expected at least 1", o.prefetch);
+  check(o.first_epoch >= 0 && o.first_iteration >= 0, "loader: cannot begin at epoch {}, iteration {}",
+        o.first_epoch, o.first_iteration);
+}
+
+// A batch under way. Its tensors are written without a lock, each picture's place by one worker only.
+struct Work {
+  Batch batch;
+  std::vector<std::int64_t> pictures;
+  std::int64_t next = 0;  // picture that nobody has taken yet
+  std::int64_t left = 0;  // pictures that are not finished
+};
+
+}  // namespace
+
+// Workers take pictures one by one, of the oldest unfinished batch first; a new batch is opened when all
+// pictures of the open ones are taken and fewer than `prefetch` are open. next() waits for the oldest one to
+// be finished.
+class Loader::Impl {
+ public:
+  Impl(std::shared_ptr<const Source> source, const LoaderOptions& o)
+      : options_((check_options(*source, o), o)),
+        sampler_(
+            {.size = source->size(), .batch = o.batch, .seed = o.seed, .rank = o.rank, .ranks = o.ranks}),
+        maker_(source, {.augment = o.augment,
+                        .seed = o.seed,
+                        .replace_bad = o.on_bad_image == OnBadImage::replace,
+                        .on_message = o.on_message}),
+        epoch_(o.first_epoch),
+        iteration_(o.first_iteration) {
+    check(iteration_ <= sampler_.batches_per_epoch(), "loader: cannot begin at iteration {} of {}",
+          iteration_, sampler_.batches_per_epoch());
+    for (int i = 0; i < o.workers; ++i) workers_.emplace_back([this] { work(); });
+  }
+
+  ~Impl() {
+    {
+      const std::scoped_lock lock(mutex_);
+      stop_ = true;
+    }
+    may_work_.notify_all();
+    for (auto& worker : workers_) worker.join();
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  std::int64_t batches_per_epoch() const { return sampler_.batches_per_epoch(); }
+
+  Batch next() {
+    std::unique_lock lock(mutex_);
+    if (workers_.empty()) {
+      Task task;
+      while (!finished() && take(task)) run(task, lock);
+    } else {
+      finished_.wait(lock, [this] { return error_ != nullptr || finished(); });
+    }
+    if (error_) std::rethrow_exception(error_);
+    Batch batch = std::move(open_.front()->batch);
+    open_.pop_front();
+    lock.unlock();
+    may_work_.notify_all();
+    return batch;
+  }
+
+ private:
+  struct Task {
+    std::shared_ptr<Work> work;
+    std::int64_t position = 0;
+  };
+
+  bool finished() const { return !open_.empty() && open_.front()->left == 0; }
+
+  void work() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      Task task;
+      may_work_.wait(lock, [&] { return stop_ || (!error_ && take(task)); });
+      if (stop_) return;
+      run(task, lock);
+    }
+  }
+
+  // The next picture to make; false when `prefetch` batches are under way and all their pictures taken.
+  bool take(Task& task) {
+    if (open_.empty() || open_.back()->next == static_cast<std::int64_t>(open_.back()->pictures.size())) {
+      if (static_cast<std::int64_t>(open_.size()) >= options_.prefetch) return false;
+      open_.push_back(open_next());
+    }
+    task = {open_.back(), open_.back()->next++};
+    return true;
+  }
+
+  std::shared_ptr<Work> open_next() {
+    if (iteration_ == sampler_.batches_per_epoch()) {
+      iteration_ = 0;
+      ++epoch_;
+    }
+    if (order_epoch_ != epoch_) {
+      order_ = sampler_.order(epoch_);
+      order_epoch_ = epoch_;
+    }
+    auto work = std::make_shared<Work>();
+    work->pictures = sampler_.batch(order_, iteration_);
+    work->left = static_cast<std::int64_t>(work->pictures.size());
+    const std::int64_t side = options_.augment.image_size;
+    work->batch.query_view = Tensor::empty({work->left, side, side, 3});
+    work->batch.key_view = Tensor::empty({work->left, side, side, 3});
+    work->batch.indices = Tensor::from(work->pictures, {work->left});
+    work->batch.epoch = epoch_;
+    work->batch.iteration = iteration_++;
+    return work;
+  }
+
+  // Makes one picture's views without holding the lock.
+  void run(const Task& task, std::unique_lock<std::mutex>& lock) {
+    Work& work = *task.work;
+    float* const query = work.batch.query_view.data<float>();
+    float* const key = work.batch.key_view.data<float>();
+    lock.unlock();
+    bool replaced = false;
+    std::exception_ptr error;
+    try {
+      const std::int64_t offset =
+          task.position * options_.augment.image_size * options_.augment.image_size * 3;
+      replaced = maker_.make(work.pictures[static_cast<std::size_t>(task.position)], work.batch.epoch,
+                             query + offset, key + offset);
+    } catch (...) {
+      error = std::current_exception();
+    }
+    lock.lock();
+    work.batch.replaced += replaced ? 1 : 0;
+    --work.left;
+    if (error && !error_) error_ = error;
+    if (error_ || finished()) finished_.notify_all();
+  }
+
+  LoaderOptions options_;
+  Sampler sampler_;
+  PairMaker maker_;
+  std::int64_t epoch_;
+  std::int64_t iteration_;
+  std::int64_t order_epoch_ = -1;
+  std::vector<std::int64_t> order_;
+  std::mutex mutex_;
+  std::condition_variable may_work_;
+  std::condition_variable finished_;
+  std::deque<std::shared_ptr<Work>> open_;
+  std::exception_ptr error_;
+  bool stop_ = false;
+  std::vector<std::thread> workers_;  // last: they use all of the above
+};
+
+Loader::Loader(std::shared_ptr<const Source> source, const LoaderOptions& options)
+    : impl_(std::make_unique<Impl>(std::move(source), options)) {}
+
+Loader::~Loader() = default;
+
+std::int64_t Loader::batches_per_epoch() const { return impl_->batches_per_epoch(); }
+
+Batch Loader::next() { return impl_->next(); }
+
+}  // namespace dcl::data

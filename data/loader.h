@@ -1,0 +1,65 @@
+// Batches of augmented view pairs, prepared ahead of time by worker threads.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "data/augment.h"
+#include "data/sampler.h"
+#include "data/source.h"
+#include "tensor/tensor.h"
+
+namespace dcl::data {
+
+using tensor::Tensor;
+
+enum class OnBadImage : std::uint8_t { replace, stop };
+
+struct LoaderOptions {
+  std::int64_t batch = 256;  // pairs a batch, of this rank
+  AugmentOptions augment = {};
+  std::uint64_t seed = 0;
+  int workers = 2;            // threads; 0: the caller does the work in next()
+  std::int64_t prefetch = 3;  // batches that may be under way at once, which bounds the memory
+  OnBadImage on_bad_image = OnBadImage::replace;
+  int rank = 0;
+  int ranks = 1;
+  std::int64_t first_epoch = 0;      // where to begin, from 0
+  std::int64_t first_iteration = 0;  // in that epoch, from 0
+  /// Told once about every unreadable picture, from any thread, one line.
+  std::function<void(const std::string& line)> on_message = {};
+};
+
+struct Batch {
+  Tensor query_view;  // [N,S,S,3] float32, normalised
+  Tensor key_view;    // the same pictures, augmented anew
+  Tensor indices;     // int64 [N], positions in the source that were asked for
+  std::int64_t epoch = 0;
+  std::int64_t iteration = 0;
+  std::int64_t replaced = 0;  // of this batch: unreadable pictures that others stand in for
+};
+
+/// Gives the batches of all epochs in order, without end. What is in a batch depends on the source, the seed,
+/// the epoch and the iteration alone, not on the number of workers nor on where the run began. An unreadable
+/// picture is replaced by the next readable one of the source (under its own position's random numbers).
+class Loader {
+ public:
+  /// Throws Error for options out of their range, or a batch larger than the set.
+  Loader(std::shared_ptr<const Source> source, const LoaderOptions& options);
+  ~Loader();
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  std::int64_t batches_per_epoch() const;
+  /// Waits for the next batch. Throws what a worker threw: an unreadable picture with OnBadImage::stop, or no
+  /// readable one in the whole source.
+  Batch next();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace dcl::data
