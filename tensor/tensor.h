@@ -97,7 +97,9 @@ class Tensor {
  private:
   void check_type(DType wanted) const {
     check(defined(), "tensor: data of an undefined tensor");
-    check(wanted == dtype_, "tensor: data of {} asked for as {}", str(), name_of(wanted));
+    // Not check(): it would build str() on every access.
+    if (wanted != dtype_) [[unlikely]]
+      fail("tensor: data of {} asked for as {}", str(), name_of(wanted));
   }
 
   std::shared_ptr<Storage> storage_;
