@@ -48,7 +48,8 @@ class PartialGradient {
         dy_panels_(Tensor::empty({strips_, kMaxDepth, kernel_.narrow_stride}, options)),
         x_row_(Tensor::zeros({kPanelsAtOnce * kernel_.cols}, options)),
         x_panels_(Tensor::empty({kPanelsAtOnce, kMaxDepth, kernel_.cols}, options)),
-        zeros_(Tensor::zeros({kernel_.cols}, options)) {}
+        zeros_(Tensor::zeros({kernel_.cols}, options)),
+        zeros_data_(zeros_.template data<T>()) {}
 
   /// Overwrites columns `panels`·cols of `out` [out_channels, depth].
   void run(Range rows, Range panels, T* out) {
@@ -83,12 +84,12 @@ class PartialGradient {
     const T* dy = operands_.dy + m.begin * operands_.dy_stride;
     if (may_stay(m, operands_.dy_stride)) return {dy, operands_.dy_stride, kernel_.narrow_rows};
     T* const row = dy_row_.template data<T>();
-    const Chunks packed{dy_panels_.template data<T>(), kernel_.narrow_stride,
-                        kMaxDepth * kernel_.narrow_stride};
+    T* const panels = dy_panels_.template data<T>();
+    const Chunks packed{panels, kernel_.narrow_stride, kMaxDepth * kernel_.narrow_stride};
     for (std::int64_t p = 0; p < m.end - m.begin; ++p, dy += operands_.dy_stride) {
       std::copy_n(dy, operands_.out_channels, row);
       kernel_.scatter_row(row, strips_, kernel_.narrow_rows, kernel_.narrow_stride,
-                          dy_panels_.template data<T>() + p * packed.stride, packed.chunk_stride);
+                          panels + p * packed.stride, packed.chunk_stride);
     }
     return packed;
   }
@@ -107,7 +108,7 @@ class PartialGradient {
     for (std::int64_t i = m.begin; i < m.end; ++i, out += cols) {
       if (whole_chunks) {
         reader.visit([&](std::int64_t column, std::int64_t count, const T* source) {
-          kernel_.scatter_row(source == nullptr ? zeros_.template data<T>() : source, count / cols,
+          kernel_.scatter_row(source == nullptr ? zeros_data_ : source, count / cols,
                               source == nullptr ? 0 : cols, cols, out + column / cols * packed.chunk_stride,
                               packed.chunk_stride);
         });
@@ -135,7 +136,7 @@ class PartialGradient {
         on_tile<T>(sizes, !overwrite, y.data(), [&](T* const* y_rows) {
           kernel_.run_columns(dy.data + strip * dy.chunk_stride, dy.stride,
                               x.data + (panel - panels.begin) * x.chunk_stride, x.stride, rows,
-                              overwrite ? zeros_.template data<T>() : nullptr, y_rows);
+                              overwrite ? zeros_data_ : nullptr, y_rows);
         });
       }
   }
@@ -144,6 +145,7 @@ class PartialGradient {
   const Operands<T>& operands_;
   std::int64_t strips_;
   Tensor dy_row_, dy_panels_, x_row_, x_panels_, zeros_;
+  const T* zeros_data_;
 };
 
 template <class T>

@@ -25,18 +25,18 @@ PackedMatrix<T>::PackedMatrix(std::int64_t depth, std::int64_t cols)
       cols_(cols),
       panels_(divide_up(cols, microkernel<T>().cols)),
       blocks_(std::max<std::int64_t>(1, divide_up(depth, kMaxDepth))),
-      values_(Tensor::empty({depth, panels_ * microkernel<T>().cols}, {dtype_of<T>, {}})) {}
+      storage_(Tensor::empty({depth, panels_ * microkernel<T>().cols}, {dtype_of<T>, {}})),
+      values_(storage_.template data<T>()) {}
 
 template <class T>
 PackedMatrix<T>::PackedMatrix(std::int64_t depth, std::int64_t cols, const FillRow& fill)
     : PackedMatrix(depth, cols) {
   const std::int64_t width = microkernel<T>().cols;
-  T* const values = values_.template data<T>();
   parallel_for(depth, 32, [&](std::int64_t first, std::int64_t last) {
     Tensor row = Tensor::zeros({panels_ * width}, {dtype_of<T>, {}});
     for (std::int64_t block = 0; block < blocks_; ++block) {
       const std::int64_t block_depth = begin(block + 1) - begin(block);
-      T* const block_values = values + begin(block) * panels_ * width;
+      T* const block_values = values_ + begin(block) * panels_ * width;
       for (std::int64_t p = std::max(first, begin(block)); p < std::min(last, begin(block + 1)); ++p) {
         fill(p, row.data<T>());
         microkernel<T>().scatter_row(row.data<T>(), panels_, width, width,
@@ -75,8 +75,7 @@ PackedMatrix<T> PackedMatrix<T>::from_transposed(std::int64_t depth, std::int64_
 template <class T>
 const T* PackedMatrix<T>::panel(std::int64_t block, std::int64_t panel) const {
   const std::int64_t width = microkernel<T>().cols;
-  return values_.template data<T>() +
-         (begin(block) * panels_ + panel * (begin(block + 1) - begin(block))) * width;
+  return values_ + (begin(block) * panels_ + panel * (begin(block + 1) - begin(block))) * width;
 }
 
 namespace {
@@ -91,7 +90,8 @@ class TileProduct {
         b_(b),
         bias_(padded_bias),
         grid_(grid),
-        packed_(Tensor::empty({kTileRows + kMaxTileRows, kPackedStride}, {dtype_of<T>, {}})) {}
+        storage_(Tensor::empty({kTileRows + kMaxTileRows, kPackedStride}, {dtype_of<T>, {}})),
+        packed_(storage_.template data<T>()) {}
 
   /// Rows [begin, begin + count), count <= kTileRows + kMaxTileRows, columns of panels [first, last).
   void run(std::int64_t begin, std::int64_t count, std::int64_t first, std::int64_t last) {
@@ -130,8 +130,7 @@ class TileProduct {
   }
 
   void pack(WindowReader<T>& reader, std::int64_t from, std::int64_t to) {
-    T* const packed = packed_.template data<T>();
-    for (std::int64_t i = from; i < to; ++i) reader.read(packed + i * kPackedStride);
+    for (std::int64_t i = from; i < to; ++i) reader.read(packed_ + i * kPackedStride);
   }
 
   // The strip of rows that starts at row i of the tile. The surplus rows of the last strip are products of
@@ -147,7 +146,7 @@ class TileProduct {
       y[static_cast<std::size_t>(j)] = y_rows_[static_cast<std::size_t>(i + j)] + column;
     const T* const bias = block == 0 ? bias_ + column : nullptr;
     on_tile<T>(sizes, bias == nullptr, y.data(), [&](T* const* rows) {
-      kernel_.run_rows(packed_.template data<T>() + i * kPackedStride, b_.panel(block, panel),
+      kernel_.run_rows(packed_ + i * kPackedStride, b_.panel(block, panel),
                        b_.begin(block + 1) - b_.begin(block), bias, rows);
     });
   }
@@ -157,7 +156,8 @@ class TileProduct {
   const PackedMatrix<T>& b_;
   const T* bias_;
   const RowGrid<T>& grid_;
-  Tensor packed_;
+  Tensor storage_;
+  T* packed_;
   std::array<T*, kTileRows + kMaxTileRows> y_rows_{};
 };
 

@@ -32,7 +32,8 @@ class PackedMatrix {
   PackedMatrix(std::int64_t depth, std::int64_t cols);
 
   std::int64_t depth_, cols_, panels_, blocks_;
-  Tensor values_;
+  Tensor storage_;
+  T* values_;
 };
 
 /// Where the rows of a product go: row (n,p,q) to y + n·image_stride + p·row_stride + q·pixel_stride.
