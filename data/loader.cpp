@@ -71,7 +71,7 @@ class Loader::Impl {
     std::unique_lock lock(mutex_);
     if (workers_.empty()) {
       Task task;
-      while (!finished() && take(task)) run(task, lock);
+      while (!error_ && !finished() && take(task)) run(task, lock);
     } else {
       finished_.wait(lock, [this] { return error_ != nullptr || finished(); });
     }
