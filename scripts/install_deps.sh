@@ -11,7 +11,7 @@ packages=(
   libfmt-dev libspdlog-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev
   libeigen3-dev libopenblas-pthread-dev libhwy-dev
   libjpeg-dev libpng-dev zlib1g-dev
-  libgtest-dev libbenchmark-dev
+  libgtest-dev libbenchmark-dev libssl-dev
 )
 case "${1:-}" in
   "") ;;
