@@ -161,12 +161,27 @@ class TileProduct {
   std::array<T*, kTileRows + kMaxTileRows> y_rows_{};
 };
 
+// A product of no terms: positions of an input gradient that no output has read.
+template <class T>
+void fill_zeros(const Windows<T>& windows, std::int64_t rows, std::int64_t cols, const RowGrid<T>& grid) {
+  parallel_for(rows / windows.out_w, (1 << 14) / (windows.out_w * cols) + 1,
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t line = begin; line < end; ++line) {
+                   T* const y = grid.y + line / windows.out_h * grid.image_stride +
+                                line % windows.out_h * grid.row_stride;
+                   for (std::int64_t q = 0; q < windows.out_w; ++q)
+                     std::fill_n(y + q * grid.pixel_stride, cols, T(0));
+                 }
+               });
+}
+
 }  // namespace
 
 template <class T>
 void window_product(const Windows<T>& windows, std::int64_t rows, const PackedMatrix<T>& b, const T* bias,
                     const RowGrid<T>& grid) {
   const auto& kernel = microkernel<T>();
+  if (b.depth() == 0 && bias == nullptr) return fill_zeros(windows, rows, b.cols(), grid);
   Tensor padded_bias = Tensor::zeros({b.panels() * kernel.cols}, {dtype_of<T>, {}});
   if (bias != nullptr) std::copy_n(bias, b.cols(), padded_bias.data<T>());
 
