@@ -20,7 +20,7 @@ struct EncoderOptions {
   std::int64_t hidden = 2048;
   std::int64_t dim = 128;
   bool dense = true;                     // false for MoCo-v2: global head only
-  std::optional<std::int64_t> num_grid;  // pool the dense half to num_grid × num_grid
+  std::optional<std::int64_t> num_grid = {};  // pool the dense half to num_grid × num_grid
   std::int64_t bn_groups = 1;
   tensor::TensorOptions tensors = {};
 };

@@ -31,7 +31,7 @@ struct ModelOptions {
   std::int64_t queue = 65536;            // K, keys a queue
   double temperature = 0.2;              // T
   double momentum = 0.999;               // m, of the key encoder
-  std::optional<std::int64_t> num_grid;  // pool the dense half to num_grid × num_grid
+  std::optional<std::int64_t> num_grid = {};  // pool the dense half to num_grid × num_grid
   std::int64_t bn_groups = 1;            // chunks of the batch that batch norm sees one at a time
   tensor::TensorOptions options = {};
 };
