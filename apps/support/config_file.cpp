@@ -1,0 +1,97 @@
+#include "apps/support/config_file.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <optional>
+#include <sstream>
+
+#include <toml++/toml.h>
+
+#include "densecl/config_fields.h"
+#include "tensor/check.h"
+
+namespace dcl::apps {
+
+namespace {
+
+using densecl::ConfigField;
+using densecl::TrainConfig;
+
+std::string read_text(const std::string& path) {
+  errno = 0;
+  std::ifstream in(path, std::ios::binary);
+  check(in.is_open(), "--config: {}: {}", path, std::strerror(errno));
+  std::stringstream text;
+  text << in.rdbuf();
+  check(!in.bad() && !in.fail(), "--config: {}: cannot be read", path);
+  return text.str();
+}
+
+toml::table parse(const std::string& path) {
+  try {
+    return toml::parse(read_text(path), path);
+  } catch (const toml::parse_error& error) {
+    std::string what(error.description());
+    std::replace(what.begin(), what.end(), '\n', ' ');
+    fail("{}: line {}: {}", path, error.source().begin.line, what);
+  }
+}
+
+std::string integer_text(const toml::node& node, const char* expected) {
+  const auto value = node.value_exact<std::int64_t>();
+  check(value.has_value(), "expected {}", expected);
+  return fmt::format("{}", *value);
+}
+
+std::string number_text(const toml::node& node) {
+  if (const auto value = node.value_exact<double>()) return fmt::format("{}", *value);
+  return integer_text(node, "a number");
+}
+
+std::string list_text(const toml::node& node) {
+  const toml::array* array = node.as_array();
+  check(array != nullptr, "expected a list of whole numbers");
+  std::string text;
+  for (const auto& each : *array)
+    text += (text.empty() ? "" : ",") + integer_text(each, "a list of whole numbers");
+  return text;
+}
+
+// The value as it would stand on a command line.
+std::string value_text(const toml::node& node, const ConfigField& field) {
+  if (std::holds_alternative<std::string TrainConfig::*>(field.member)) {
+    const auto value = node.value_exact<std::string>();
+    check(value.has_value(), "expected a string");
+    return *value;
+  }
+  if (std::holds_alternative<bool TrainConfig::*>(field.member)) {
+    const auto value = node.value_exact<bool>();
+    check(value.has_value(), "expected true or false");
+    return *value ? "true" : "false";
+  }
+  if (std::holds_alternative<double TrainConfig::*>(field.member)) return number_text(node);
+  if (std::holds_alternative<std::vector<std::int64_t> TrainConfig::*>(field.member)) return list_text(node);
+  return integer_text(node, "a whole number");
+}
+
+}  // namespace
+
+densecl::SettingLayer read_config_file(const std::string& path) {
+  densecl::SettingLayer layer{path, {}};
+  const toml::table table = parse(path);
+  for (const auto& [key, node] : table) {
+    const std::string name(key.str());
+    const ConfigField* field = densecl::find_field(name);
+    try {
+      // An unknown key goes through as it is: apply() refuses it and suggests the nearest.
+      layer.settings.emplace_back(name, field == nullptr ? "" : value_text(node, *field));
+    } catch (const Error& error) {
+      fail("{}: line {}: {}: {}", path, node.source().begin.line, name, error.what());
+    }
+  }
+  return layer;
+}
+
+}  // namespace dcl::apps

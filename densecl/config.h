@@ -1,0 +1,95 @@
+// Everything a training run is told, with the names and meanings of the MoCo and OpenSelfSup scripts.
+// `TrainConfig{}` holds the defaults; presets (densecl/presets.h), a TOML file and flags are laid over them
+// as layers of settings.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "densecl/model.h"
+#include "optim/schedule.h"
+#include "tensor/ops/sgd_update.h"
+
+namespace dcl::densecl {
+
+struct TrainConfig {
+  std::string data;                      // folder of pictures
+  std::string output_dir;                // empty: work_dirs/METHOD_ARCH_SEED
+  std::string resume;                    // empty, "auto" (the newest of output_dir, if any) or a checkpoint
+  bool overwrite = false;                // use an output folder that holds checkpoints
+  std::string on_bad_image = "replace";  // or "stop"
+
+  std::string method = "densecl";
+  std::string arch = "resnet50";
+  std::int64_t image_size = 224;  // side of a view
+  std::int64_t moco_dim = 128;
+  std::int64_t moco_k = 65536;
+  double moco_m = 0.999;
+  double moco_t = 0.2;
+  std::int64_t neck_hidden = 2048;
+  double loss_lambda = 0.5;
+  std::int64_t lambda_warmup = 0;  // iterations with lambda = 0
+  std::optional<std::int64_t> num_grid;
+  std::int64_t bn_groups = 1;
+
+  std::int64_t epochs = 200;
+  std::optional<std::int64_t> max_iters;
+  std::int64_t batch_size = 256;  // of one update
+  std::int64_t accumulate = 1;    // parts the batch is worked off in
+  double lr = 0.03;
+  double momentum = 0.9;
+  double wd = 1e-4;
+  std::vector<std::int64_t> schedule = {120, 160};  // epochs at which lr falls to a tenth
+  bool cos = false;
+  std::int64_t warmup_epochs = 0;
+
+  std::int64_t seed = 0;
+  std::int64_t workers = 4;
+  std::int64_t threads = 0;  // 0: all processors of this process
+  std::string device = "auto";
+  std::string precision = "fp32";
+  bool deterministic = false;
+  std::int64_t print_freq = 50;
+  std::int64_t save_freq = 1;  // epochs
+  std::int64_t keep = 3;
+  std::int64_t skip_nonfinite = 0;
+
+  bool operator==(const TrainConfig&) const = default;
+};
+
+/// One value under its flag's name without dashes in front ("batch-size"), as it would stand on a command
+/// line.
+using Setting = std::pair<std::string, std::string>;
+/// Where settings come from, for messages: "--preset x" or a file's name; empty for flags.
+struct SettingLayer {
+  std::string source;
+  std::vector<Setting> settings;
+};
+
+/// Lays one layer over `config`. A schedule takes the place of a cosine from a lower layer, and the other way
+/// round. Throws, naming the source and the setting, for an unknown name (suggesting the nearest), a value
+/// that cannot be read, or both schedules in one layer.
+void apply(TrainConfig& config, const SettingLayer& layer);
+
+/// Throws for values that are out of range, not finite, at odds with one another, or that this build cannot
+/// do; the line names the flag.
+void check_config(const TrainConfig& config);
+/// Throws where `config.data` is a container that this build cannot read (LMDB, tar, ...).
+void check_data_kind(const TrainConfig& config);
+/// Throws where the set of pictures is too small for the batch.
+void check_against_set(const TrainConfig& config, std::int64_t pictures);
+
+/// What stays open in `config` decided: output folder, device, threads; a cosine has no milestones.
+TrainConfig resolved(TrainConfig config);
+
+/// TOML that runs the same thing again. `resume` and `overwrite` are acts, not part of the run, and left out.
+std::string to_toml(const TrainConfig& config);
+
+ModelOptions model_options(const TrainConfig& config);
+optim::Schedule lr_schedule(const TrainConfig& config);
+tensor::SgdParams sgd_params(const TrainConfig& config);
+
+}  // namespace dcl::densecl

@@ -1,0 +1,105 @@
+// Which configurations can run.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <filesystem>
+
+#include "densecl/config.h"
+#include "densecl/config_fields.h"
+#include "nn/resnet.h"
+#include "tensor/check.h"
+
+namespace dcl::densecl {
+
+namespace {
+
+void check_range(const ConfigField& field, double value, const std::string& text) {
+  check(std::isfinite(value), "--{}: {} is not a finite number", field.name, text);
+  check(field.range.contains(value), "--{}: {} is out of range, expected {}", field.name, text,
+        field.range.str());
+}
+
+void check_ranges(const TrainConfig& config) {
+  for (const auto& field : config_fields()) {
+    const std::string text = field_text(config, field);
+    if (const auto* member = std::get_if<std::int64_t TrainConfig::*>(&field.member))
+      check_range(field, static_cast<double>(config.**member), text);
+    if (const auto* member = std::get_if<double TrainConfig::*>(&field.member))
+      check_range(field, config.**member, text);
+    if (const auto* member = std::get_if<std::optional<std::int64_t> TrainConfig::*>(&field.member))
+      if ((config.**member).has_value()) check_range(field, static_cast<double>(*(config.**member)), text);
+    if (const auto* member = std::get_if<std::vector<std::int64_t> TrainConfig::*>(&field.member))
+      for (const auto value : config.**member) check_range(field, static_cast<double>(value), text);
+  }
+}
+
+void check_choice(const char* flag, const std::string& value, std::span<const std::string> choices) {
+  if (std::find(choices.begin(), choices.end(), value) != choices.end()) return;
+  std::string all;
+  for (const auto& choice : choices) all += (all.empty() ? "" : ", ") + choice;
+  const std::string nearest = did_you_mean(value, choices);
+  fail("--{}: unknown {} '{}'{}{}", flag, flag, value, nearest,
+       nearest.empty() ? fmt::format(", expected one of {}", all) : "");
+}
+
+void check_choices(const TrainConfig& config) {
+  check_choice("method", config.method, std::array<std::string, 2>{"densecl", "mocov2"});
+  check_choice("arch", config.arch, nn::resnet_names());
+  check_choice("on-bad-image", config.on_bad_image, std::array<std::string, 2>{"replace", "stop"});
+  check_choice("device", config.device, std::array<std::string, 3>{"auto", "cpu", "cuda"});
+  check(config.device != "cuda", "--device cuda: this build has no CUDA backend, expected auto or cpu");
+  check_choice("precision", config.precision, std::array<std::string, 3>{"fp32", "bf16", "fp64"});
+  check(config.precision == "fp32", "--precision {}: this build trains in fp32 only", config.precision);
+}
+
+// Batch norm in training needs two values a channel; the last stage has the fewest.
+void check_batch_norm(const TrainConfig& config) {
+  const std::int64_t part = config.batch_size / config.accumulate;
+  const std::string pictures = config.accumulate == 1
+                                   ? fmt::format("--batch-size {}", config.batch_size)
+                                   : fmt::format("a part of {} pictures (--batch-size {} / --accumulate {})",
+                                                 part, config.batch_size, config.accumulate);
+  check(part % config.bn_groups == 0, "--bn-groups {} does not divide {}", config.bn_groups, pictures);
+  const std::int64_t side = (config.image_size + 31) / 32;
+  check(part / config.bn_groups * side * side > 1,
+        "--batch-size {}: batch norm would see one value a channel in the last stage (--image-size {}, "
+        "--bn-groups {}, --accumulate {}), expected at least two",
+        config.batch_size, config.image_size, config.bn_groups, config.accumulate);
+}
+
+}  // namespace
+
+void check_config(const TrainConfig& config) {
+  check(!config.data.empty(), "the folder of pictures is missing: densecl_train FOLDER");
+  check_choices(config);
+  check_ranges(config);
+  check(config.batch_size <= config.moco_k, "--batch-size {} is larger than the queue (--moco-k {})",
+        config.batch_size, config.moco_k);
+  check(config.batch_size % config.accumulate == 0, "--accumulate {} does not divide --batch-size {}",
+        config.accumulate, config.batch_size);
+  check_batch_norm(config);
+  check(config.warmup_epochs <= config.epochs, "--warmup-epochs {} is more than --epochs {}",
+        config.warmup_epochs, config.epochs);
+  check(config.resume.empty() || !config.overwrite, "--resume and --overwrite exclude each other");
+}
+
+void check_data_kind(const TrainConfig& config) {
+  namespace fs = std::filesystem;
+  std::error_code none;
+  const fs::path path(config.data);
+  const std::string ending = path.filename().extension().string();
+  const auto refuse = [&](const char* what) {
+    fail("{}: {} cannot be read by this build, expected a folder of JPEG and PNG files", config.data, what);
+  };
+  if (ending == ".lmdb" || fs::exists(path / "data.mdb", none)) refuse("LMDB");
+  if (fs::is_directory(path, none)) return;
+  if (ending == ".tar" || ending == ".tgz" || ending == ".zip") refuse("an archive");
+  if (ending == ".txt" || ending == ".json") refuse("a list");
+}
+
+void check_against_set(const TrainConfig& config, std::int64_t pictures) {
+  check(config.batch_size <= pictures, "--batch-size {} is larger than the set: {} holds {} pictures",
+        config.batch_size, config.data, pictures);
+}
+
+}  // namespace dcl::densecl
