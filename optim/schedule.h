@@ -27,9 +27,9 @@ struct Schedule {
 
   Kind kind = Kind::constant;
   double base_lr = 0;
-  std::int64_t epochs = 0;               // of the whole run, for cosine
-  std::vector<std::int64_t> milestones;  // epochs, for step
-  double gamma = 0.1;                    // for step
+  std::int64_t epochs = 0;                    // of the whole run, for cosine
+  std::vector<std::int64_t> milestones = {};  // epochs, for step
+  double gamma = 0.1;                         // for step
   std::int64_t warmup_epochs = 0;
 };
 
