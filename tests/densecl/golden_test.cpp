@@ -21,14 +21,14 @@ json read_json(const std::filesystem::path& path) {
 
 std::vector<std::string> case_names() {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(DCL_SOURCE_DIR "/tests/golden/cases"))
+  for (const auto& entry : std::filesystem::directory_iterator(DCL_SOURCE_DIR "/tests/golden"))
     if (entry.path().extension() == ".json") names.push_back(entry.path().stem());
   std::sort(names.begin(), names.end());
   return names;
 }
 
 json read_case(const std::string& name) {
-  return read_json(std::filesystem::path(DCL_SOURCE_DIR "/tests/golden/cases") / (name + ".json"));
+  return read_json(std::filesystem::path(DCL_SOURCE_DIR "/tests/golden") / (name + ".json"));
 }
 
 class GoldenCase : public testing::TestWithParam<std::string> {};
@@ -85,7 +85,7 @@ TEST(CompareCase, AMissingNumberIsADifference) {
 TEST(Stream, IsSplitmix64OfTheName) {
   // The first numbers of reference.py's stream("im/0", 3).
   const auto values = stream("im/0", 3);
-  const json expected = read_json(DCL_SOURCE_DIR "/tests/golden/stream.json");
+  const json expected = read_json(DCL_SOURCE_DIR "/tests/golden/protocol/stream.json");
   for (std::size_t i = 0; i < values.size(); ++i) EXPECT_DOUBLE_EQ(values[i], expected[i].get<double>());
 }
 

@@ -1,5 +1,5 @@
-// Values and gradients against PyTorch's, from tests/golden/op_references.json (made by
-// make_op_references.py).
+// Values and gradients against PyTorch's, from tests/golden/ops/references.json (made by
+// make_references.py).
 #include <fstream>
 #include <map>
 
@@ -45,7 +45,7 @@ Variable call(const std::string& op, const json& params, const std::vector<Varia
 }
 
 TEST(TorchReferences, ValuesAndGradients) {
-  const json file = json::parse(std::ifstream(DCL_SOURCE_DIR "/tests/golden/op_references.json"));
+  const json file = json::parse(std::ifstream(DCL_SOURCE_DIR "/tests/golden/ops/references.json"));
   ASSERT_EQ(file.at("cases").size(), 28U);
   for (const auto& c : file.at("cases")) {
     const std::string what = fmt::format("{} {}", c.at("op").get<std::string>(), c.at("params").dump());

@@ -1,4 +1,4 @@
-// A reference case (tests/golden/cases/*.json): the protocol by which every tensor follows from its own name, the
+// A reference case (tests/golden/*.json): the protocol by which every tensor follows from its own name, the
 // run of this engine on it, and the comparison with the recorded numbers.
 #pragma once
 

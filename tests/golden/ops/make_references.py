@@ -1,6 +1,6 @@
-"""Writes op_references.json: values and gradients of some operations, computed by PyTorch in double.
+"""Writes references.json: values and gradients of some operations, computed by PyTorch in double.
 
-    python make_op_references.py > op_references.json
+    python make_references.py > references.json
 
 Pictures are [N,H,W,C] in the file, as everywhere in this project. grad_y weights the output's elements.
 """
