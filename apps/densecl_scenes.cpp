@@ -1,4 +1,5 @@
 // densecl_scenes OUT --count N --seed S: draws a synthetic picture set in PASCAL VOC's layout.
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <exception>
@@ -18,10 +19,20 @@ using dcl::densecl::report::format_duration;
 
 struct Arguments {
   std::string folder;
+  std::string seed = "0";
   std::string size = "192x144";
   int threads = dcl::tensor::cpu::num_threads();
   SceneSetOptions set;
 };
+
+// CLI11 itself would wrap -1 around and cut off what does not fit.
+std::uint64_t parse_seed(const std::string& text) {
+  std::uint64_t seed = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
+  dcl::check(error == std::errc() && end == text.data() + text.size(),
+             "--seed: \"{}\" is not a whole number from 0 to 18446744073709551615", text);
+  return seed;
+}
 
 // "192x144"
 void parse_size(const std::string& text, int& width, int& height) {
@@ -40,7 +51,7 @@ void declare(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   app.add_option("--count", set.count, "Pictures to draw; every fifth is in the validation list")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}));
-  app.add_option("--seed", set.scene.seed, "The same seed gives the same files");
+  app.add_option("--seed", arguments.seed, "The same seed gives the same files");
   app.add_option("--size", arguments.size, "Width x height in pixels, 32 to 4096 each");
   app.add_option("--quality", set.quality, "JPEG quality")->check(CLI::Range(1, 100));
   app.add_option("--threads", arguments.threads, "Threads that draw; the files do not depend on it")
@@ -80,6 +91,8 @@ int main(int argc, char** argv) {
   declare(app, arguments);
   try {
     app.parse(argc, argv);
+    dcl::check(!arguments.folder.empty(), "OUT: an empty name is no folder");
+    arguments.set.scene.seed = parse_seed(arguments.seed);
     parse_size(arguments.size, arguments.set.scene.width, arguments.set.scene.height);
     draw(arguments);
     return 0;

@@ -122,6 +122,7 @@ std::uint8_t to_level(float value) {
 
 // The surface most samples see; of equals the one in front.
 std::size_t majority(const std::array<std::size_t, kSamples>& seen) {
+  if (seen[0] == seen[1] && seen[0] == seen[2]) return seen[0];
   std::size_t best = seen[0];
   std::ptrdiff_t most = 0;
   for (const std::size_t candidate : seen) {

@@ -3,6 +3,31 @@
 #include <numbers>
 
 namespace dcl::data::scenes {
+
+// smoothstep(0, 1, t) of a t that lies there already.
+static constexpr float fade(float t) { return t * t * (3 - 2 * t); }
+
+std::uint32_t lattice_hash(std::int32_t x, std::int32_t y, std::uint32_t salt) {
+  std::uint32_t h = static_cast<std::uint32_t>(x) * 0x8DA6B343U ^
+                    static_cast<std::uint32_t>(y) * 0xD8163841U ^ salt * 0xCB1AB31FU;
+  h = (h ^ (h >> 15)) * 0x2C1B3C6DU;
+  h = (h ^ (h >> 12)) * 0x297A2D39U;
+  return h ^ (h >> 15);
+}
+
+float value_noise(Point p, std::uint32_t salt) {
+  const int x = floor_int(p.x);
+  const int y = floor_int(p.y);
+  const float s = fade(p.x - static_cast<float>(x));
+  const float t = fade(p.y - static_cast<float>(y));
+  const auto value = [&](std::int32_t dx, std::int32_t dy) {
+    return static_cast<float>(lattice_hash(x + dx, y + dy, salt) >> 8) * 0x1p-24F;
+  };
+  const float upper = value(0, 0) * (1 - s) + value(1, 0) * s;
+  const float lower = value(0, 1) * (1 - s) + value(1, 1) * s;
+  return upper * (1 - t) + lower * t;
+}
+
 namespace {
 
 constexpr float kPi = std::numbers::pi_v<float>;
@@ -90,7 +115,7 @@ float pattern_value(const Texture& t, Point p) {
     case Pattern::chevrons:
       return fraction(p.x + 2 * to_integer(0.6F * p.y)) < t.duty ? 1.0F : 0.0F;
     case Pattern::fog:
-      return fractal_noise(p * 0.6F, t.salt, 4);
+      return fractal_noise(p * 0.6F, t.salt, 3);
     case Pattern::marble:
       return marble(p, t.salt);
     case Pattern::speckle:
@@ -110,27 +135,6 @@ Color from_hsv(double hue, double saturation, double value) {
 }
 
 }  // namespace
-
-std::uint32_t lattice_hash(std::int32_t x, std::int32_t y, std::uint32_t salt) {
-  std::uint32_t h = static_cast<std::uint32_t>(x) * 0x8DA6B343U ^
-                    static_cast<std::uint32_t>(y) * 0xD8163841U ^ salt * 0xCB1AB31FU;
-  h = (h ^ (h >> 15)) * 0x2C1B3C6DU;
-  h = (h ^ (h >> 12)) * 0x297A2D39U;
-  return h ^ (h >> 15);
-}
-
-float value_noise(Point p, std::uint32_t salt) {
-  const int x = floor_int(p.x);
-  const int y = floor_int(p.y);
-  const float s = smoothstep(0, 1, p.x - static_cast<float>(x));
-  const float t = smoothstep(0, 1, p.y - static_cast<float>(y));
-  const auto value = [&](std::int32_t dx, std::int32_t dy) {
-    return static_cast<float>(lattice_hash(x + dx, y + dy, salt) >> 8) * 0x1p-24F;
-  };
-  const float upper = value(0, 0) * (1 - s) + value(1, 0) * s;
-  const float lower = value(0, 1) * (1 - s) + value(1, 1) * s;
-  return upper * (1 - t) + lower * t;
-}
 
 Color sample(const Texture& texture, Point p) {
   const Point q = texture.rotation(p) * (1 / texture.period) + texture.phase;
