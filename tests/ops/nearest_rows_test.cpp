@@ -42,7 +42,9 @@ TEST(NearestRows, IsTheArgmaxOfTheCosineWithinTheEntry) {
       EXPECT_EQ(found.index.data<std::int64_t>()[i], best) << "row " << i;
       margin = std::min(margin, cosine(a, i, b, best) - second);
     }
-    if (r.rows_b > 1) EXPECT_NEAR(found.margin.item(), margin, 1e-12);
+    if (r.rows_b > 1) {
+      EXPECT_NEAR(found.margin.item(), margin, 1e-12);
+    }
   }
 }
 
