@@ -64,7 +64,7 @@ const std::array kFields = {
 
     ConfigField{"epochs", "", kTraining, "epochs of the whole run", &C::epochs, Role::recipe, from(1)},
     ConfigField{"max-iters", "", kTraining, "stop after this many iterations of the whole run [all epochs]",
-                &C::max_iters, Role::recipe, from(1)},
+                &C::max_iters, Role::running, from(1)},
     ConfigField{"batch-size", "b", kTraining, "pictures of one update", &C::batch_size, Role::identity,
                 from(1)},
     ConfigField{"accumulate", "", kTraining, "work the batch off in N parts (less memory)", &C::accumulate,

@@ -1,0 +1,176 @@
+#include "densecl/checkpoint_folder.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include <fcntl.h>
+
+#include "tensor/io/file_descriptor.h"
+
+namespace dcl::densecl {
+
+namespace fs = std::filesystem;
+using tensor::io::FileDescriptor;
+using tensor::io::throw_system_error;
+
+namespace {
+
+constexpr std::string_view kEnding = ".safetensors";
+constexpr std::string_view kTemporary = ".tmp";
+
+// Reads a number without leading zeros off the front of `text`.
+std::optional<std::int64_t> take_number(std::string_view& text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || value < 1 || text.front() == '0') return std::nullopt;
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  return value;
+}
+
+bool take(std::string_view& text, std::string_view prefix) {
+  if (!text.starts_with(prefix)) return false;
+  text.remove_prefix(prefix.size());
+  return true;
+}
+
+struct Found {
+  std::int64_t epoch = 0;  // done
+  std::int64_t iteration = 0;
+  fs::path path;
+  bool operator<(const Found& other) const {
+    return std::pair(epoch, iteration) < std::pair(other.epoch, other.iteration);
+  }
+};
+
+std::optional<Found> parse_name(const fs::path& path) {
+  const std::string name = path.filename().string();
+  std::string_view rest = name;
+  if (!take(rest, "epoch_")) return std::nullopt;
+  const auto epoch = take_number(rest);
+  if (!epoch) return std::nullopt;
+  if (rest == kEnding) return Found{*epoch, 0, path};
+  if (!take(rest, "_iter_")) return std::nullopt;
+  const auto iteration = take_number(rest);
+  if (!iteration || rest != kEnding) return std::nullopt;
+  return Found{*epoch - 1, *iteration, path};
+}
+
+// Oldest first.
+std::vector<Found> find_all(const fs::path& folder) {
+  std::vector<Found> all;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
+    if (auto found = parse_name(entry->path())) all.push_back(std::move(*found));
+  std::sort(all.begin(), all.end());
+  return all;
+}
+
+bool is_interrupted_save(const fs::path& path) {
+  const std::string name = path.filename().string();
+  return name.starts_with('.') && name.ends_with(kTemporary);
+}
+
+void sync_folder(const fs::path& folder) {
+  const FileDescriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (descriptor.get() < 0) throw_system_error(folder.string(), "cannot be opened");
+  // Some file systems cannot sync a folder and say so with EINVAL; their renames are as safe as they get.
+  if (::fsync(descriptor.get()) != 0 && errno != EINVAL)
+    throw_system_error(folder.string(), "cannot be synced");
+}
+
+fs::path folder_of(const fs::path& file) {
+  return file.has_parent_path() ? file.parent_path() : fs::path(".");
+}
+
+fs::path temporary_for(const fs::path& file) {
+  return folder_of(file) / ("." + file.filename().string() + std::string(kTemporary));
+}
+
+}  // namespace
+
+std::string checkpoint_name(const Position& position) {
+  if (position.iteration == 0) return fmt::format("epoch_{}{}", position.epoch, kEnding);
+  return fmt::format("epoch_{}_iter_{}{}", position.epoch + 1, position.iteration, kEnding);
+}
+
+std::vector<fs::path> list_checkpoints(const fs::path& folder) {
+  auto all = find_all(folder);
+  std::error_code error;
+  const fs::path target = fs::read_symlink(folder / kLatest, error);
+  const auto latest =
+      std::find_if(all.begin(), all.end(), [&](const Found& each) { return each.path.filename() == target; });
+  if (!error && latest != all.end()) all.erase(std::next(latest), all.end());
+  std::vector<fs::path> paths;
+  for (auto each = all.rbegin(); each != all.rend(); ++each) paths.push_back(each->path);
+  return paths;
+}
+
+bool holds_checkpoints(const fs::path& folder) {
+  std::error_code error;
+  return !find_all(folder).empty() ||
+         fs::symlink_status(folder / kLatest, error).type() != fs::file_type::not_found;
+}
+
+void remove_interrupted_saves(const fs::path& folder) {
+  std::vector<fs::path> leftovers;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
+    if (is_interrupted_save(entry->path())) leftovers.push_back(entry->path());
+  for (const auto& path : leftovers) fs::remove(path, error);
+}
+
+void remove_checkpoints(const fs::path& folder) {
+  std::error_code error;
+  fs::remove(folder / kLatest, error);
+  check(!error, "{}: cannot be removed ({})", (folder / kLatest).string(), error.message());
+  for (const auto& each : find_all(folder)) {
+    fs::remove(each.path, error);
+    check(!error, "{}: cannot be removed ({})", each.path.string(), error.message());
+  }
+  remove_interrupted_saves(folder);
+}
+
+void replace_file(const fs::path& file, const std::function<void(int, const std::string&)>& write) {
+  const fs::path temporary = temporary_for(file);
+  try {
+    FileDescriptor descriptor(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+    if (descriptor.get() < 0) throw_system_error(file.string(), "cannot be created");
+    write(descriptor.get(), file.string());
+    if (::fsync(descriptor.get()) != 0) throw_system_error(file.string(), "cannot be synced");
+    if (!descriptor.close()) throw_system_error(file.string(), "cannot be closed");
+    if (::rename(temporary.c_str(), file.c_str()) != 0)
+      throw_system_error(file.string(), "cannot be replaced");
+  } catch (...) {
+    ::unlink(temporary.c_str());
+    throw;
+  }
+  sync_folder(folder_of(file));
+}
+
+void link_latest(const fs::path& newest) {
+  const fs::path latest = folder_of(newest) / kLatest;
+  const fs::path temporary = temporary_for(latest);
+  ::unlink(temporary.c_str());
+  if (::symlink(newest.filename().c_str(), temporary.c_str()) != 0 ||
+      ::rename(temporary.c_str(), latest.c_str()) != 0) {
+    const int code = errno;
+    ::unlink(temporary.c_str());
+    errno = code;
+    throw_system_error(latest.string(), "cannot be linked");
+  }
+  sync_folder(folder_of(newest));
+}
+
+void prune_checkpoints(const fs::path& newest, std::int64_t keep) {
+  const auto last = parse_name(newest);
+  check(last.has_value(), "{}: not the name of a checkpoint", newest.string());
+  auto all = find_all(folder_of(newest));
+  std::erase_if(all, [&](const Found& each) { return *last < each; });
+  const std::int64_t surplus = std::max<std::int64_t>(0, std::ssize(all) - keep);
+  for (const auto& each : std::span(all).first(static_cast<std::size_t>(surplus))) {
+    std::error_code error;
+    fs::remove(each.path, error);  // one too many does no harm
+  }
+}
+
+}  // namespace dcl::densecl

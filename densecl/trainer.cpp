@@ -1,0 +1,198 @@
+#include "densecl/trainer.h"
+
+#include <algorithm>
+
+#include "data/folder_source.h"
+#include "tensor/check.h"
+#include "tensor/cpu/threads.h"
+
+namespace dcl::densecl {
+
+using report::Level;
+
+namespace {
+
+std::shared_ptr<const data::Source> open_source(const TrainConfig& config) {
+  check_data_kind(config);
+  auto source = std::make_shared<const data::FolderSource>(config.data);
+  check_against_set(config, source->size());
+  return source;
+}
+
+}  // namespace
+
+Trainer::Trainer(const TrainConfig& config)
+    : config_(config),
+      source_(open_source(config)),
+      iterations_(source_->size() / config.batch_size),
+      model_((tensor::cpu::set_num_threads(static_cast<int>(config.threads)), model_options(config))),
+      optimizer_(model_.parameters(), sgd_params(config)),
+      step_(config_, iterations_, model_, optimizer_) {
+  state_.pictures = source_->size();
+  const auto to_log = [&](std::string line) { say(Level::warning, std::move(line)); };
+  if (const auto checkpoint = find_checkpoint(config_, to_log)) {
+    check_same_run(*checkpoint, config_, state_.pictures, to_log);
+    resume(*checkpoint);
+  } else {
+    model_.initialise(static_cast<std::uint64_t>(config_.seed));
+  }
+  if (done()) return;
+  loader_ = std::make_unique<data::Loader>(source_, loader_options());
+  first_batch_ = loader_->next();
+}
+
+Trainer::~Trainer() = default;
+
+void Trainer::resume(const Checkpoint& checkpoint) {
+  load_checkpoint(checkpoint, model_, optimizer_);
+  state_ = checkpoint.state;
+  last_good_ = checkpoint.path.filename().string();
+  save_tried_ = state_.position;
+  say(Level::info, fmt::format("resume: going on from {}, step {}", last_good_, state_.position.step));
+}
+
+data::LoaderOptions Trainer::loader_options() {
+  data::LoaderOptions options;
+  options.batch = config_.batch_size;
+  options.augment.image_size = config_.image_size;
+  options.seed = static_cast<std::uint64_t>(config_.seed);
+  options.workers = static_cast<int>(config_.workers);
+  options.on_bad_image = config_.on_bad_image == "stop" ? data::OnBadImage::stop : data::OnBadImage::replace;
+  options.first_epoch = state_.position.epoch;
+  options.first_iteration = state_.position.iteration;
+  options.on_message = [this](const std::string& line) { say(Level::warning, line); };
+  return options;
+}
+
+std::int64_t Trainer::total_steps() const {
+  const std::int64_t all = config_.epochs * iterations_;
+  return std::min(all, config_.max_iters.value_or(all));
+}
+
+TrainResult Trainer::run(report::Observer& observer, const std::function<bool()>& should_stop) {
+  observer.on_start(start_block());
+  flush_messages(observer);
+  const auto epoch_to_save = [&] {
+    return state_.position.iteration == 0 && state_.position.epoch % config_.save_freq == 0;
+  };
+  bool stopped = false;
+  while (!done() && !stopped) {
+    train_one_epoch(observer, should_stop);
+    stopped = should_stop();
+    if (epoch_to_save() && !done() && !stopped) save(observer);
+  }
+  if (stopped) observer.on_message(Level::info, "stopped by a signal");
+  if (state_.position.step > 0 && save_tried_ != state_.position) save(observer);
+  flush_messages(observer);
+  observer.on_finish();
+  return {stopped && !done(), all_saved_, state_.position};
+}
+
+void Trainer::train_one_epoch(report::Observer& observer, const std::function<bool()>& should_stop) {
+  const std::int64_t epoch = state_.position.epoch;
+  while (state_.position.epoch == epoch && !done() && !should_stop()) {
+    clock_.start_step();
+    const data::Batch batch = next_batch();
+    clock_.data_ready();
+    const Position at = state_.position;
+    const StepResult step = step_.run(batch, at);
+    count(batch, step);
+    clock_.end_step();
+    flush_messages(observer);
+    if (step.nonfinite) {
+      skip_or_stop(step, observer);
+    } else {
+      report_step(at, step, observer);
+    }
+  }
+}
+
+data::Batch Trainer::next_batch() {
+  if (!first_batch_) return loader_->next();
+  data::Batch batch = std::move(*first_batch_);
+  first_batch_.reset();
+  return batch;
+}
+
+void Trainer::count(const data::Batch& batch, const StepResult& step) {
+  Position& at = state_.position;
+  ++at.step;
+  if (++at.iteration == iterations_) {
+    ++at.epoch;
+    at.iteration = 0;
+  }
+  state_.replaced += batch.replaced;
+  state_.updates += step.nonfinite ? 0 : 1;
+  state_.skipped_in_a_row = step.nonfinite ? state_.skipped_in_a_row + 1 : 0;
+}
+
+void Trainer::skip_or_stop(const StepResult& step, report::Observer& observer) {
+  const std::string what = fmt::format("step {}: the loss is {}, the first tensor that is not finite is {}",
+                                       state_.position.step - 1, step.loss, *step.nonfinite);
+  check(state_.skipped_in_a_row <= config_.skip_nonfinite,
+        "{}; stopped without saving, the last good checkpoint is {}", what, last_good_);
+  observer.on_message(Level::warning, fmt::format("{}; skipped, {} of at most {} in a row", what,
+                                                  state_.skipped_in_a_row, config_.skip_nonfinite));
+}
+
+void Trainer::report_step(const Position& at, const StepResult& step, report::Observer& observer) {
+  report::StepRecord record;
+  record.epoch = at.epoch + 1;
+  record.epochs = config_.epochs;
+  record.iter = at.iteration + 1;
+  record.iters_per_epoch = iterations_;
+  record.step = at.step;
+  record.lr = step.lr;
+  record.time = clock_.time();
+  record.data_time = clock_.data_time();
+  record.eta_s = clock_.eta(total_steps() - state_.position.step);
+  record.memory_mib = peak_resident_mib();
+  record.pictures_per_s = record.time > 0 ? static_cast<double>(config_.batch_size) / record.time : 0;
+  record.queue_fill = model_.queue_fill(state_.updates, config_.batch_size);
+  record.acc1 = step.top1;
+  record.replaced = state_.replaced;
+  if (model_.dense()) {
+    record.losses = {{"loss_contra_single", (1 - step.lambda) * step.loss_global},
+                     {"loss_contra_dense", step.lambda * step.loss_dense},
+                     {"loss", step.loss}};
+  } else {
+    record.losses = {{"loss_contra", step.loss_global}, {"loss", step.loss}};
+  }
+  record.log = record.iter % config_.print_freq == 0 || record.iter == iterations_ || done();
+  observer.on_step(record);
+  if (record.log) clock_.restart_window();
+}
+
+void Trainer::save(report::Observer& observer) {
+  std::vector<NamedTensor> tensors = model_.state();
+  for (auto& [name, tensor] : optimizer_.state()) tensors.push_back({"momentum buffer of " + name, tensor});
+  const auto bad = first_nonfinite(tensors);
+  check(!bad, "step {}: {} is not finite; stopped without saving, the last good checkpoint is {}",
+        state_.position.step - 1, bad.value_or(""), last_good_);
+  save_tried_ = state_.position;
+  try {
+    last_good_ = save_checkpoint(config_.output_dir, config_, state_, model_, optimizer_).filename().string();
+    observer.on_message(Level::info, fmt::format("saved {}", last_good_));
+  } catch (const Error& error) {
+    all_saved_ = false;
+    observer.on_message(Level::error,
+                        fmt::format("{}: not saved; the last good checkpoint is {}, the run goes on",
+                                    error.what(), last_good_));
+  }
+}
+
+void Trainer::say(Level level, std::string line) {
+  const std::lock_guard lock(messages_mutex_);
+  messages_.emplace_back(level, std::move(line));
+}
+
+void Trainer::flush_messages(report::Observer& observer) {
+  std::vector<std::pair<Level, std::string>> messages;
+  {
+    const std::lock_guard lock(messages_mutex_);
+    messages.swap(messages_);
+  }
+  for (const auto& [level, line] : messages) observer.on_message(level, line);
+}
+
+}  // namespace dcl::densecl

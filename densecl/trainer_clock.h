@@ -1,0 +1,40 @@
+// Where a run's time goes. Times are for those who watch; nothing that is computed depends on them.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+namespace dcl::densecl {
+
+class TrainerClock {
+ public:
+  /// Around each step: start, then data_ready once its pictures are there, then end.
+  void start_step();
+  void data_ready();
+  void end_step();
+
+  /// Seconds a step, and of them waiting for pictures: means since the last restart_window().
+  double time() const { return per_step(window_); }
+  double data_time() const { return per_step(window_data_); }
+  void restart_window();
+  /// Seconds that `steps` more will take, by the mean over this process's whole run.
+  double eta(std::int64_t steps) const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  double per_step(double seconds) const {
+    return window_steps_ == 0 ? 0 : seconds / static_cast<double>(window_steps_);
+  }
+
+  Clock::time_point start_{};
+  double total_ = 0;  // seconds
+  std::int64_t steps_ = 0;
+  double window_ = 0;
+  double window_data_ = 0;
+  std::int64_t window_steps_ = 0;
+};
+
+/// The most memory that this process has had resident so far, MiB.
+std::int64_t peak_resident_mib();
+
+}  // namespace dcl::densecl
