@@ -21,11 +21,15 @@ bool is_picture_name(const fs::path& path) {
   return ending == ".jpg" || ending == ".jpeg" || ending == ".png";
 }
 
-// Collects the picture files below `folder`; `seen` holds the real paths of the folders on the way.
+// Collects the picture files below `folder`; `seen` holds the real paths of the folders met so far. Entries
+// go in the order of their names, so that which of two ways to a folder counts does not depend on the file
+// system.
 void collect(const fs::path& folder, const fs::path& below, std::set<fs::path>& seen,
              std::vector<std::string>& files) {
   if (!seen.insert(fs::canonical(folder)).second) return;
-  for (const auto& entry : fs::directory_iterator(folder)) {
+  std::vector<fs::directory_entry> entries(fs::directory_iterator(folder), {});
+  std::sort(entries.begin(), entries.end());
+  for (const auto& entry : entries) {
     const fs::path relative = below / entry.path().filename();
     std::error_code broken_link;
     if (entry.is_directory(broken_link))
@@ -59,6 +63,8 @@ Sample FolderSource::read(std::int64_t index) const {
 }
 
 std::vector<std::uint8_t> read_file(const fs::path& path) {
+  std::error_code error;
+  check(!fs::is_directory(path, error), "{}: is a folder", path.string());  // which opens, and has no end
   std::ifstream in(path, std::ios::binary | std::ios::ate);
   check(in.is_open(), "{}: {}", path.string(), std::strerror(errno));
   const auto size = static_cast<std::streamoff>(in.tellg());

@@ -4,6 +4,7 @@
 #include <deque>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -16,8 +17,6 @@ namespace {
 
 void check_options(const Source& source, const LoaderOptions& o) {
   check(source.size() > 0, "{}: no pictures", source.name());
-  check(o.batch * o.ranks <= source.size(), "{}: a batch of {} is larger than the set of {} pictures",
-        source.name(), o.batch * o.ranks, source.size());
   check(o.workers >= 0 && o.workers <= 1024, "loader: {} workers, expected 0 to 1024", o.workers);
   check(o.prefetch >= 1, "loader: prefetch is {} batches, expected at least 1", o.prefetch);
   check(o.first_epoch >= 0 && o.first_iteration >= 0, "loader: cannot begin at epoch {}, iteration {}",
@@ -30,7 +29,20 @@ struct Work {
   std::vector<std::int64_t> pictures;
   std::int64_t next = 0;  // picture that nobody has taken yet
   std::int64_t left = 0;  // pictures that are not finished
+  // The first picture that failed: by its place, not by time, so that it does not depend on the workers.
+  std::exception_ptr error;
+  std::int64_t error_position = 0;
 };
+
+SamplerOptions sampler_options(const Source& source, const LoaderOptions& o) {
+  check_options(source, o);
+  const SamplerOptions options{
+      .size = source.size(), .batch = o.batch, .seed = o.seed, .rank = o.rank, .ranks = o.ranks};
+  check(o.ranks < 1 || options.whole_batch() <= options.size,
+        "{}: a batch of {} is larger than the set of {} pictures", source.name(), options.whole_batch(),
+        options.size);
+  return options;
+}
 
 }  // namespace
 
@@ -40,9 +52,8 @@ struct Work {
 class Loader::Impl {
  public:
   Impl(std::shared_ptr<const Source> source, const LoaderOptions& o)
-      : options_((check_options(*source, o), o)),
-        sampler_(
-            {.size = source->size(), .batch = o.batch, .seed = o.seed, .rank = o.rank, .ranks = o.ranks}),
+      : options_(o),
+        sampler_(sampler_options(*source, o)),
         maker_(source, {.augment = o.augment,
                         .seed = o.seed,
                         .replace_bad = o.on_bad_image == OnBadImage::replace,
@@ -51,17 +62,16 @@ class Loader::Impl {
         iteration_(o.first_iteration) {
     check(iteration_ <= sampler_.batches_per_epoch(), "loader: cannot begin at iteration {} of {}",
           iteration_, sampler_.batches_per_epoch());
-    for (int i = 0; i < o.workers; ++i) workers_.emplace_back([this] { work(); });
+    try {
+      for (int i = 0; i < o.workers; ++i) workers_.emplace_back([this] { work(); });
+    } catch (const std::system_error& error) {
+      const auto started = workers_.size();
+      stop();
+      fail("loader: worker {} of {} cannot be started: {}", started, o.workers, error.code().message());
+    }
   }
 
-  ~Impl() {
-    {
-      const std::scoped_lock lock(mutex_);
-      stop_ = true;
-    }
-    may_work_.notify_all();
-    for (auto& worker : workers_) worker.join();
-  }
+  ~Impl() { stop(); }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
@@ -71,11 +81,12 @@ class Loader::Impl {
     std::unique_lock lock(mutex_);
     if (workers_.empty()) {
       Task task;
-      while (!error_ && !finished() && take(task)) run(task, lock);
+      while (!finished() && take(task)) run(task, lock);
     } else {
-      finished_.wait(lock, [this] { return error_ != nullptr || finished(); });
+      finished_.wait(lock, [this] { return finished() || cannot_go_on(); });
     }
-    if (error_) std::rethrow_exception(error_);
+    if (!finished()) std::rethrow_exception(error_);
+    if (open_.front()->error) std::rethrow_exception(open_.front()->error);
     Batch batch = std::move(open_.front()->batch);
     open_.pop_front();
     lock.unlock();
@@ -89,13 +100,23 @@ class Loader::Impl {
     std::int64_t position = 0;
   };
 
+  void stop() {
+    {
+      const std::scoped_lock lock(mutex_);
+      stop_ = true;
+    }
+    may_work_.notify_all();
+    for (auto& worker : workers_) worker.join();
+  }
+
   bool finished() const { return !open_.empty() && open_.front()->left == 0; }
+  bool cannot_go_on() const { return open_.empty() && error_ != nullptr; }
 
   void work() {
     std::unique_lock lock(mutex_);
     while (true) {
       Task task;
-      may_work_.wait(lock, [&] { return stop_ || (!error_ && take(task)); });
+      may_work_.wait(lock, [&] { return stop_ || take(task); });
       if (stop_) return;
       run(task, lock);
     }
@@ -104,8 +125,14 @@ class Loader::Impl {
   // The next picture to make; false when `prefetch` batches are under way and all their pictures taken.
   bool take(Task& task) {
     if (open_.empty() || open_.back()->next == static_cast<std::int64_t>(open_.back()->pictures.size())) {
-      if (static_cast<std::int64_t>(open_.size()) >= options_.prefetch) return false;
-      open_.push_back(open_next());
+      if (error_ || static_cast<std::int64_t>(open_.size()) >= options_.prefetch) return false;
+      try {
+        open_.push_back(open_next());
+      } catch (...) {  // no memory: the batches before this one can still be had
+        error_ = std::current_exception();
+        finished_.notify_all();
+        return false;
+      }
     }
     task = {open_.back(), open_.back()->next++};
     return true;
@@ -151,8 +178,11 @@ class Loader::Impl {
     lock.lock();
     work.batch.replaced += replaced ? 1 : 0;
     --work.left;
-    if (error && !error_) error_ = error;
-    if (error_ || finished()) finished_.notify_all();
+    if (error && (!work.error || task.position < work.error_position)) {
+      work.error = error;
+      work.error_position = task.position;
+    }
+    if (finished() || cannot_go_on()) finished_.notify_all();
   }
 
   LoaderOptions options_;
@@ -166,7 +196,7 @@ class Loader::Impl {
   std::condition_variable may_work_;
   std::condition_variable finished_;
   std::deque<std::shared_ptr<Work>> open_;
-  std::exception_ptr error_;
+  std::exception_ptr error_;  // in opening a batch
   bool stop_ = false;
   std::vector<std::thread> workers_;  // last: they use all of the above
 };

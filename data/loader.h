@@ -53,8 +53,9 @@ class Loader {
   Loader& operator=(const Loader&) = delete;
 
   std::int64_t batches_per_epoch() const;
-  /// Waits for the next batch. Throws what a worker threw: an unreadable picture with OnBadImage::stop, or no
-  /// readable one in the whole source.
+  /// Waits for the next batch. Throws what went wrong in making it, whatever the number of workers at the
+  /// same batch: an unreadable picture with OnBadImage::stop (the first of the batch), no readable one in the
+  /// whole source, or no memory.
   Batch next();
 
  private:

@@ -29,7 +29,7 @@ bool PairMaker::make(std::int64_t index, std::int64_t epoch, float* query, float
 // Picture `index`, or the next readable one after it, around the end.
 Image PairMaker::readable(std::int64_t index, bool& replaced) {
   const std::int64_t size = source_->size();
-  for (std::int64_t i = 0; i < size; ++i) {
+  for (std::int64_t i = 0; i < size && !all_bad(); ++i) {
     const std::int64_t at = (index + i) % size;
     replaced = i > 0;
     if (known_bad(at)) continue;
@@ -47,6 +47,11 @@ Image PairMaker::readable(std::int64_t index, bool& replaced) {
 bool PairMaker::known_bad(std::int64_t index) {
   const std::scoped_lock lock(mutex_);
   return bad_.contains(index);
+}
+
+bool PairMaker::all_bad() {
+  const std::scoped_lock lock(mutex_);
+  return static_cast<std::int64_t>(bad_.size()) == source_->size();
 }
 
 void PairMaker::report(std::int64_t index, const std::string& reason) {

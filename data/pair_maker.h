@@ -30,6 +30,7 @@ class PairMaker {
  private:
   Image readable(std::int64_t index, bool& replaced);
   bool known_bad(std::int64_t index);
+  bool all_bad();
   void report(std::int64_t index, const std::string& reason);
 
   std::shared_ptr<const Source> source_;

@@ -1,19 +1,27 @@
 #include "data/sampler.h"
 
+#include <limits>
+
 #include "tensor/check.h"
 #include "tensor/random.h"
 
 namespace dcl::data {
 
+// A product that does not fit is larger than any set, which is all that matters.
+std::int64_t SamplerOptions::whole_batch() const {
+  constexpr auto most = std::numeric_limits<std::int64_t>::max();
+  return ranks > 1 && batch > most / ranks ? most : batch * ranks;
+}
+
 Sampler::Sampler(const SamplerOptions& o) : options_(o) {
   check(o.batch > 0, "sampler: batch size is {}, expected at least 1", o.batch);
   check(o.ranks > 0 && o.rank >= 0 && o.rank < o.ranks, "sampler: rank {} of {} does not exist", o.rank,
         o.ranks);
-  check(o.batch * o.ranks <= o.size, "sampler: a batch of {} is larger than the set of {} pictures",
-        o.batch * o.ranks, o.size);
+  check(o.whole_batch() <= o.size, "sampler: a batch of {} is larger than the set of {} pictures",
+        o.whole_batch(), o.size);
 }
 
-std::int64_t Sampler::batches_per_epoch() const { return options_.size / (options_.batch * options_.ranks); }
+std::int64_t Sampler::batches_per_epoch() const { return options_.size / options_.whole_batch(); }
 
 std::vector<std::int64_t> Sampler::order(std::int64_t epoch) const {
   tensor::RandomStream random({.seed = options_.seed,

@@ -12,6 +12,8 @@ struct SamplerOptions {
   std::uint64_t seed = 0;
   int rank = 0;
   int ranks = 1;
+  /// Pictures of all ranks together.
+  std::int64_t whole_batch() const;
 };
 
 /// A new order every epoch, which follows from (seed, epoch) alone, so that a resumed run repeats it. A step
