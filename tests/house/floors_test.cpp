@@ -71,7 +71,8 @@ std::vector<std::string> broken_rules(const std::string& folder, bool header, co
     std::smatch match;
     if (!std::regex_match(line, match, include)) continue;
     const std::string path = match[2];
-    if (match[1] == "\"" && !kReaches.at(folder).contains(path.substr(0, path.find('/'))))
+    const bool generated = folder == "apps" && path == "dcl_build_info.h";
+    if (match[1] == "\"" && !generated && !kReaches.at(folder).contains(path.substr(0, path.find('/'))))
       broken.push_back("includes \"" + path + "\", which no arrow reaches");
     if (match[1] == "<" && header && folder != "apps" && !std::regex_match(path, shown))
       broken.push_back("is a public header and includes <" + path + ">");
