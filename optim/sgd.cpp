@@ -6,14 +6,14 @@
 
 namespace dcl::optim {
 
-Sgd::Sgd(Parameters parameters, const SgdParams& params) : params_(params) {
+Sgd::Sgd(const Parameters& parameters, const SgdParams& params) : params_(params) {
   tensor::check_sgd_params(params);
   std::set<std::string_view> names;
   for (const auto& [name, variable] : parameters) {
     check(names.insert(name).second, "sgd: there are two parameters called {}", name);
     check(variable.defined(), "sgd: parameter {} is undefined", name);
   }
-  for (auto& [name, variable] : parameters) slots_.push_back({name, variable, {}});
+  for (const auto& [name, variable] : parameters) slots_.push_back({name, variable, {}});
 }
 
 void Sgd::step(const Tensor& lr) {

@@ -21,7 +21,7 @@ class Sgd {
   using State = std::vector<std::pair<std::string, Tensor>>;
 
   /// Throws when a name comes twice, a parameter is undefined, or as tensor::check_sgd_params.
-  Sgd(Parameters parameters, const SgdParams& params);
+  Sgd(const Parameters& parameters, const SgdParams& params);
   /// From any list of {name, variable}, such as nn::Module::parameters().
   template <class Named>
   Sgd(const std::vector<Named>& named, const SgdParams& params) : Sgd(to_parameters(named), params) {}
