@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tensor/cpu/threads.h"
+#include "tensor/cpu/border.h"
 #include "tensor/cpu/window_product.h"
 
 namespace dcl::tensor::cpu {
@@ -28,6 +28,19 @@ PhaseTaps phase_taps(std::int64_t phase, std::int64_t kernel, const Conv2dParams
   return result;
 }
 
+// Up to this share of live taps, leaving out the others is faster (measured; 14x14 pixels under 3x3 have
+// 0.91).
+constexpr double kMaxLiveShare = 0.93;
+
+// Orders the rows by the taps they lack where that pays. Returns the unit of the right operand: a tap, or all
+// of it.
+template <class T>
+std::int64_t skip_border(Windows<T>& windows, std::int64_t batch) {
+  if (windows.channels < kMinTapChannels || live_share(windows) > kMaxLiveShare) return windows.depth();
+  windows.order = order_by_live_taps(windows, batch);
+  return windows.channels;
+}
+
 // One phase of the input gradient of one group.
 template <class T>
 void input_gradient_phase(const Conv2dSizes& z, const T* dy, const T* weight, T* dx, std::int64_t phase_h,
@@ -35,23 +48,24 @@ void input_gradient_phase(const Conv2dSizes& z, const T* dy, const T* weight, T*
   const std::int64_t stride = z.params.stride;
   const PhaseTaps h = phase_taps(phase_h, z.kernel_h, z.params);
   const PhaseTaps w = phase_taps(phase_w, z.kernel_w, z.params);
-  const Windows<T> windows{.x = dy,
-                           .in_h = z.out_h,
-                           .in_w = z.out_w,
-                           .channels = z.group_out(),
-                           .pixel_stride = z.out_channels,
-                           .out_h = (z.in_h - phase_h + stride - 1) / stride,
-                           .out_w = (z.in_w - phase_w + stride - 1) / stride,
-                           .step = 1,
-                           .taps_h = h.shifts,
-                           .taps_w = w.shifts};
+  Windows<T> windows{.x = dy,
+                     .in_h = z.out_h,
+                     .in_w = z.out_w,
+                     .channels = z.group_out(),
+                     .pixel_stride = z.out_channels,
+                     .out_h = (z.in_h - phase_h + stride - 1) / stride,
+                     .out_w = (z.in_w - phase_w + stride - 1) / stride,
+                     .step = 1,
+                     .taps_h = h.shifts,
+                     .taps_w = w.shifts};
   const RowGrid<T> grid{.y = dx + (phase_h * z.in_w + phase_w) * z.in_channels,
                         .image_stride = z.in_h * z.in_w * z.in_channels,
                         .row_stride = stride * z.in_w * z.in_channels,
                         .pixel_stride = stride * z.in_channels};
+  const std::int64_t unit = skip_border(windows, z.batch);
   // Row (r,s,o) of the right operand is weight[o,r,s,:].
   const std::int64_t taps = z.kernel_h * z.kernel_w;
-  const PackedMatrix<T> packed(windows.depth(), z.group_in(), [&](std::int64_t row, T* out) {
+  const PackedMatrix<T> packed(windows.depth(), z.group_in(), unit, [&](std::int64_t row, T* out) {
     const std::int64_t o = row % z.group_out();
     const std::int64_t pair = row / z.group_out();
     const std::int64_t r = h.taps[static_cast<std::size_t>(pair) / w.taps.size()];
@@ -67,13 +81,14 @@ template <class T>
 void conv2d_fast(const Conv2dSizes& z, const T* x, const T* weight, const T* bias, T* y) {
   const std::int64_t depth = z.kernel_h * z.kernel_w * z.group_in();
   for (std::int64_t g = 0; g < z.params.groups; ++g) {
-    const Windows<T> windows = forward_windows(z, x, g);
+    Windows<T> windows = forward_windows(z, x, g);
+    const std::int64_t unit = skip_border(windows, z.batch);
     const RowGrid<T> grid{.y = y + g * z.group_out(),
                           .image_stride = z.out_h * z.out_w * z.out_channels,
                           .row_stride = z.out_w * z.out_channels,
                           .pixel_stride = z.out_channels};
     const T* const group_weight = weight + g * z.group_out() * depth;
-    const auto packed = PackedMatrix<T>::from_transposed(depth, z.group_out(), group_weight);
+    const auto packed = PackedMatrix<T>::from_transposed(depth, z.group_out(), unit, group_weight);
     window_product<T>(windows, z.out_rows(), packed, bias == nullptr ? nullptr : bias + g * z.group_out(),
                       grid);
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "tensor/cpu/border.h"
 #include "tensor/cpu/conv2d_fast.h"
 #include "tensor/cpu/im2col.h"
 #include "tensor/cpu/multiply_tile.h"
@@ -24,17 +25,29 @@ constexpr std::int64_t kMaxStrideInPlace = 256;
 constexpr std::int64_t kMaxPartialSize = 1 << 16;
 constexpr std::int64_t kMaxParts = 16;
 
+// Up to this share of live taps it pays to pack dy anew for each of them (measured; 7x7 pixels under 3x3 have
+// 0.82).
+constexpr double kMaxLiveShare = 0.83;
+
 struct Range {
   std::int64_t begin, end;
 };
 
+// Row m of both is an output pixel.
 template <class T>
 struct Operands {
-  const T* dy;  // [rows,dy_stride], at the group's first channel
-  std::int64_t dy_stride;
-  std::int64_t out_channels;  // of the group
-  Windows<T> windows;
+  Windows<T> dy;  // one tap: the pixel itself
+  Windows<T> x;
   std::int64_t rows;
+
+  std::int64_t out_channels() const { return dy.channels; }
+};
+
+// Where the gradient goes: element (o,k) to data[o·stride + k].
+template <class T>
+struct Result {
+  T* data;
+  std::int64_t stride;
 };
 
 // One thread's share: the sum over a range of rows m, of a range of columns k.
@@ -43,7 +56,7 @@ class PartialGradient {
  public:
   explicit PartialGradient(const Operands<T>& operands)
       : operands_(operands),
-        strips_(divide_up(operands.out_channels, kernel_.narrow_rows)),
+        strips_(divide_up(operands.out_channels(), kernel_.narrow_rows)),
         dy_row_(Tensor::zeros({strips_ * kernel_.narrow_rows + kernel_.narrow_stride}, options)),
         dy_panels_(Tensor::empty({strips_, kMaxDepth, kernel_.narrow_stride}, options)),
         x_row_(Tensor::zeros({kPanelsAtOnce * kernel_.cols}, options)),
@@ -51,8 +64,8 @@ class PartialGradient {
         zeros_(Tensor::zeros({kernel_.cols}, options)),
         zeros_data_(zeros_.template data<T>()) {}
 
-  /// Overwrites columns `panels`·cols of `out` [out_channels, depth].
-  void run(Range rows, Range panels, T* out) {
+  /// Overwrites columns `panels`·cols of `out`.
+  void run(Range rows, Range panels, const Result<T>& out) {
     const std::int64_t blocks = std::max<std::int64_t>(1, divide_up(rows.end - rows.begin, kMaxDepth));
     for (std::int64_t block = 0; block < blocks; ++block) {
       const Range m{rows.begin + (rows.end - rows.begin) * block / blocks,
@@ -81,15 +94,16 @@ class PartialGradient {
   }
 
   Chunks pack_dy(Range m) {
-    const T* dy = operands_.dy + m.begin * operands_.dy_stride;
-    if (may_stay(m, operands_.dy_stride)) return {dy, operands_.dy_stride, kernel_.narrow_rows};
+    const auto& windows = operands_.dy;
+    if (windows.plain_rows() && may_stay(m, windows.pixel_stride))
+      return {windows.x + m.begin * windows.pixel_stride, windows.pixel_stride, kernel_.narrow_rows};
     T* const row = dy_row_.template data<T>();
-    T* const panels = dy_panels_.template data<T>();
-    const Chunks packed{panels, kernel_.narrow_stride, kMaxDepth * kernel_.narrow_stride};
-    for (std::int64_t p = 0; p < m.end - m.begin; ++p, dy += operands_.dy_stride) {
-      std::copy_n(dy, operands_.out_channels, row);
-      kernel_.scatter_row(row, strips_, kernel_.narrow_rows, kernel_.narrow_stride,
-                          panels + p * packed.stride, packed.chunk_stride);
+    T* out = dy_panels_.template data<T>();
+    const Chunks packed{out, kernel_.narrow_stride, kMaxDepth * kernel_.narrow_stride};
+    WindowReader<T> reader(windows, m.begin, 0, windows.depth());
+    for (std::int64_t i = m.begin; i < m.end; ++i, out += packed.stride) {
+      reader.read(row);
+      kernel_.scatter_row(row, strips_, kernel_.narrow_rows, kernel_.narrow_stride, out, packed.chunk_stride);
     }
     return packed;
   }
@@ -97,7 +111,7 @@ class PartialGradient {
   Chunks pack_x(Range m, Range panels) {
     const std::int64_t cols = kernel_.cols;
     const std::int64_t begin = panels.begin * cols;
-    const auto& windows = operands_.windows;
+    const auto& windows = operands_.x;
     if (windows.plain_rows() && may_stay(m, windows.pixel_stride))
       return {windows.x + m.begin * windows.pixel_stride + begin, windows.pixel_stride, cols};
     const Chunks packed{x_panels_.template data<T>(), cols, kMaxDepth * cols};
@@ -120,19 +134,20 @@ class PartialGradient {
     return packed;
   }
 
-  void multiply(const Chunks& dy, const Chunks& x, Range panels, std::int64_t rows, bool overwrite, T* out) {
-    const std::int64_t depth = operands_.windows.depth();
+  void multiply(const Chunks& dy, const Chunks& x, Range panels, std::int64_t rows, bool overwrite,
+                const Result<T>& out) {
+    const std::int64_t depth = operands_.x.depth();
     for (std::int64_t strip = 0; strip < strips_; ++strip)
       for (std::int64_t panel = panels.begin; panel < panels.end; ++panel) {
         const std::int64_t o = strip * kernel_.narrow_rows;
         const std::int64_t column = panel * kernel_.cols;
         const TileSizes sizes{.tile_rows = kernel_.narrow_rows,
                               .tile_cols = kernel_.cols,
-                              .rows = std::min(kernel_.narrow_rows, operands_.out_channels - o),
+                              .rows = std::min(kernel_.narrow_rows, operands_.out_channels() - o),
                               .cols = std::min(kernel_.cols, depth - column)};
         std::array<T*, kMaxTileRows> y;
         for (std::int64_t i = 0; i < sizes.rows; ++i)
-          y[static_cast<std::size_t>(i)] = out + (o + i) * depth + column;
+          y[static_cast<std::size_t>(i)] = out.data + (o + i) * out.stride + column;
         on_tile<T>(sizes, !overwrite, y.data(), [&](T* const* y_rows) {
           kernel_.run_columns(dy.data + strip * dy.chunk_stride, dy.stride,
                               x.data + (panel - panels.begin) * x.chunk_stride, x.stride, rows,
@@ -148,21 +163,27 @@ class PartialGradient {
   const T* zeros_data_;
 };
 
+// Element (o,k) of the sum of the parts [count][out_channels][depth].
 template <class T>
-void sum_parts(const T* parts, std::int64_t count, std::int64_t size, T* out) {
-  parallel_for(size, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
-    std::copy(parts + begin, parts + end, out + begin);
-    for (std::int64_t part = 1; part < count; ++part)
-      for (std::int64_t i = begin; i < end; ++i) out[i] += parts[part * size + i];
+void sum_parts(const T* parts, std::int64_t count, std::int64_t out_channels, std::int64_t depth,
+               const Result<T>& out) {
+  parallel_for(out_channels, (1 << 14) / depth + 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t o = begin; o < end; ++o) {
+      T* const row = out.data + o * out.stride;
+      std::copy_n(parts + o * depth, depth, row);
+      for (std::int64_t part = 1; part < count; ++part)
+        for (std::int64_t k = 0; k < depth; ++k) row[k] += parts[(part * out_channels + o) * depth + k];
+    }
   });
 }
 
 // How the sum is cut depends on the sizes only, so that the bits do not depend on the number of threads.
 template <class T>
-void weight_gradient(const Operands<T>& operands, T* out) {
+void weight_gradient(const Operands<T>& operands, const Result<T>& out) {
   const std::int64_t rows = operands.rows;
-  const std::int64_t size = operands.out_channels * operands.windows.depth();
-  const std::int64_t panels = divide_up(operands.windows.depth(), microkernel<T>().cols);
+  const std::int64_t depth = operands.x.depth();
+  const std::int64_t size = operands.out_channels() * depth;
+  const std::int64_t panels = divide_up(depth, microkernel<T>().cols);
   const std::int64_t parts = std::min(kMaxParts, rows / (2 * kMaxDepth));
   if (size > kMaxPartialSize || parts < 2) {
     parallel_for(panels, 1, [&](std::int64_t first, std::int64_t last) {
@@ -175,9 +196,30 @@ void weight_gradient(const Operands<T>& operands, T* out) {
   parallel_for(parts, 1, [&](std::int64_t first, std::int64_t last) {
     PartialGradient<T> gradient(operands);
     for (std::int64_t part = first; part < last; ++part)
-      gradient.run({rows * part / parts, rows * (part + 1) / parts}, {0, panels}, values + part * size);
+      gradient.run({rows * part / parts, rows * (part + 1) / parts}, {0, panels},
+                   {values + part * size, depth});
   });
-  sum_parts(values, parts, size, out);
+  sum_parts(values, parts, operands.out_channels(), depth, out);
+}
+
+// Tap by tap, over the output pixels at which the tap reads inside the picture.
+template <class T>
+void weight_gradient_by_taps(const Operands<T>& all, std::int64_t batch, const Result<T>& out) {
+  for (std::size_t r = 0; r < all.x.taps_h.size(); ++r)
+    for (std::size_t s = 0; s < all.x.taps_w.size(); ++s) {
+      const auto [p_begin, p_end] = live_positions(all.x.taps_h[r], all.x.step, all.x.in_h, all.x.out_h);
+      const auto [q_begin, q_end] = live_positions(all.x.taps_w[s], all.x.step, all.x.in_w, all.x.out_w);
+      Operands<T> tap = all;
+      tap.x.out_h = tap.dy.out_h = p_end - p_begin;
+      tap.x.out_w = tap.dy.out_w = q_end - q_begin;
+      tap.x.taps_h = {all.x.taps_h[r] + p_begin * all.x.step};
+      tap.x.taps_w = {all.x.taps_w[s] + q_begin * all.x.step};
+      tap.dy.taps_h = {p_begin};
+      tap.dy.taps_w = {q_begin};
+      tap.rows = batch * tap.x.out_h * tap.x.out_w;
+      const std::size_t column = (r * all.x.taps_w.size() + s) * static_cast<std::size_t>(all.x.channels);
+      weight_gradient<T>(tap, {out.data + column, out.stride});
+    }
 }
 
 }  // namespace
@@ -185,12 +227,25 @@ void weight_gradient(const Operands<T>& operands, T* out) {
 template <class T>
 void conv2d_backward_weight_fast(const Conv2dSizes& z, const T* dy, const T* x, T* dweight) {
   for (std::int64_t g = 0; g < z.params.groups; ++g) {
-    const Operands<T> operands{.dy = dy + g * z.group_out(),
-                               .dy_stride = z.out_channels,
-                               .out_channels = z.group_out(),
-                               .windows = forward_windows(z, x, g),
+    const Operands<T> operands{.dy = {.x = dy + g * z.group_out(),
+                                      .in_h = z.out_h,
+                                      .in_w = z.out_w,
+                                      .channels = z.group_out(),
+                                      .pixel_stride = z.out_channels,
+                                      .out_h = z.out_h,
+                                      .out_w = z.out_w,
+                                      .step = 1,
+                                      .taps_h = {0},
+                                      .taps_w = {0}},
+                               .x = forward_windows(z, x, g),
                                .rows = z.out_rows()};
-    weight_gradient(operands, dweight + g * z.group_out() * operands.windows.depth());
+    const std::int64_t depth = operands.x.depth();
+    const Result<T> out{dweight + g * z.group_out() * depth, depth};
+    if (operands.x.channels >= kMinTapChannels && live_share(operands.x) <= kMaxLiveShare) {
+      weight_gradient_by_taps(operands, z.batch, out);
+    } else {
+      weight_gradient(operands, out);
+    }
   }
 }
 

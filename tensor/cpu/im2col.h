@@ -10,6 +10,11 @@
 
 namespace dcl::tensor::cpu {
 
+/// An output pixel.
+struct Position {
+  std::int64_t n, p, q;
+};
+
 /// Row (n,p,q), with p < out_h and q < out_w, holds for each tap (r,s) the `channels` numbers of x's pixel
 ///   (n, p·step + taps_h[r], q·step + taps_w[s]), or zeros outside the picture; r outermost.
 template <class T>
@@ -20,6 +25,7 @@ struct Windows {
   std::int64_t out_h, out_w;
   std::int64_t step;
   std::vector<std::int64_t> taps_h, taps_w;
+  std::vector<Position> order = {};  // of the rows; when empty n, p, q count up, q fastest
 
   /// Columns of the matrix.
   std::int64_t depth() const { return static_cast<std::int64_t>(taps_h.size() * taps_w.size()) * channels; }
@@ -56,6 +62,34 @@ Windows<T> forward_windows(const Conv2dSizes& z, const T* x, std::int64_t g) {
           .taps_w = taps(z.kernel_w)};
 }
 
+/// The rows in their order, from a given one on.
+template <class T>
+class RowCursor {
+ public:
+  RowCursor(const Windows<T>& windows, std::int64_t row) : w_(windows), row_(row) {
+    if (!w_.order.empty()) {
+      at_ = w_.order[static_cast<std::size_t>(row)];
+    } else if (w_.out_h * w_.out_w > 0) {
+      at_ = {row / (w_.out_h * w_.out_w), row / w_.out_w % w_.out_h, row % w_.out_w};
+    }
+  }
+  const Position& at() const { return at_; }
+  void advance() {
+    ++row_;
+    if (!w_.order.empty()) {
+      if (row_ < std::ssize(w_.order)) at_ = w_.order[static_cast<std::size_t>(row_)];
+    } else if (++at_.q == w_.out_w) {
+      at_.q = 0;
+      if (++at_.p == w_.out_h) at_ = {at_.n + 1, 0, 0};
+    }
+  }
+
+ private:
+  const Windows<T>& w_;
+  std::int64_t row_;
+  Position at_{};
+};
+
 /// Walks over the rows in order and shows columns [begin, end) of each, piece by piece.
 template <class T>
 class WindowReader {
@@ -67,39 +101,42 @@ class WindowReader {
         begin_(begin),
         end_(end),
         first_tap_(tap_row_ > 0 ? begin / tap_row_ : 0),
-        n_(row / (w_.out_h * w_.out_w)),
-        p_(row / w_.out_w % w_.out_h),
-        q_(row % w_.out_w) {}
+        cursor_(windows, row) {}
 
   /// Calls piece(column, count, source) for consecutive pieces of the current row, `column` counted from
   /// begin and `source` null where there are zeros; then moves on to the next row.
   template <class Piece>
   void visit(Piece&& piece) {
+    const auto& [n, p, q] = cursor_.at();
     std::int64_t r = first_tap_;
     for (std::int64_t start = first_tap_ * tap_row_; start < end_; start += tap_row_, ++r) {
       const std::int64_t from = std::max(begin_ - start, std::int64_t{0});
       const std::int64_t to = std::min(tap_row_, end_ - start);
-      const std::int64_t h = p_ * w_.step + w_.taps_h[static_cast<std::size_t>(r)];
+      const std::int64_t h = p * w_.step + w_.taps_h[static_cast<std::size_t>(r)];
       const std::int64_t column = start - begin_;
       if (h < 0 || h >= w_.in_h) {
         piece(column + from, to - from, static_cast<const T*>(nullptr));
         continue;
       }
-      const T* row = w_.x + (n_ * w_.in_h + h) * w_.in_w * w_.pixel_stride;
+      const T* row = w_.x + (n * w_.in_h + h) * w_.in_w * w_.pixel_stride;
       touch_ ? visit_run(row, column, from, to, piece) : visit_taps(row, column, from, to, piece);
     }
-    advance();
+    cursor_.advance();
   }
 
-  /// Copies the columns of the current row to `out` and moves on to the next row.
-  void read(T* out) {
-    visit([out](std::int64_t column, std::int64_t count, const T* source) {
+  /// Copies the columns of the current row to `out` and moves on to the next row. False when all are zeros
+  /// outside the picture.
+  bool read(T* out) {
+    bool inside = false;
+    visit([&](std::int64_t column, std::int64_t count, const T* source) {
       if (source == nullptr) {
         std::fill_n(out + column, count, T(0));
       } else {
         std::memcpy(out + column, source, static_cast<std::size_t>(count) * sizeof(T));
+        inside = true;
       }
     });
+    return inside;
   }
 
  private:
@@ -107,7 +144,7 @@ class WindowReader {
   template <class Piece>
   void visit_run(const T* row, std::int64_t column, std::int64_t from, std::int64_t to, Piece& piece) const {
     const std::int64_t origin =
-        (q_ * w_.step + w_.taps_w[0]) * w_.channels;  // where column 0 lies in the row
+        (cursor_.at().q * w_.step + w_.taps_w[0]) * w_.channels;  // where column 0 lies in the row
     const std::int64_t first = std::clamp(-origin, from, to);
     const std::int64_t last = std::clamp(w_.in_w * w_.channels - origin, first, to);
     if (first > from) piece(column + from, first - from, static_cast<const T*>(nullptr));
@@ -121,18 +158,10 @@ class WindowReader {
          ++s, start += w_.channels) {
       const std::int64_t channel = std::max(from - start, std::int64_t{0});
       const std::int64_t count = std::min(w_.channels, to - start) - channel;
-      const std::int64_t w = q_ * w_.step + w_.taps_w[static_cast<std::size_t>(s)];
+      const std::int64_t w = cursor_.at().q * w_.step + w_.taps_w[static_cast<std::size_t>(s)];
       const bool inside = w >= 0 && w < w_.in_w;
       piece(column + start + channel, count, inside ? row + w * w_.pixel_stride + channel : nullptr);
     }
-  }
-
-  void advance() {
-    if (++q_ < w_.out_w) return;
-    q_ = 0;
-    if (++p_ < w_.out_h) return;
-    p_ = 0;
-    ++n_;
   }
 
   const Windows<T>& w_;
@@ -140,7 +169,7 @@ class WindowReader {
   std::int64_t tap_row_;  // columns of one row of taps
   std::int64_t begin_, end_;
   std::int64_t first_tap_;  // row of taps in which begin lies
-  std::int64_t n_, p_, q_;
+  RowCursor<T> cursor_;
 };
 
 }  // namespace dcl::tensor::cpu

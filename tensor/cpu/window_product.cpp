@@ -20,17 +20,19 @@ constexpr std::int64_t kSmallOperand = 96 << 10;
 }  // namespace
 
 template <class T>
-PackedMatrix<T>::PackedMatrix(std::int64_t depth, std::int64_t cols)
+PackedMatrix<T>::PackedMatrix(std::int64_t depth, std::int64_t cols, std::int64_t unit)
     : depth_(depth),
       cols_(cols),
+      unit_(unit),
       panels_(divide_up(cols, microkernel<T>().cols)),
-      blocks_(std::max<std::int64_t>(1, divide_up(depth, kMaxDepth))),
+      pieces_(std::max<std::int64_t>(1, divide_up(unit, kMaxDepth))),
+      blocks_(unit > 0 ? depth / unit * pieces_ : 1),
       storage_(Tensor::empty({depth, panels_ * microkernel<T>().cols}, {dtype_of<T>, {}})),
       values_(storage_.template data<T>()) {}
 
 template <class T>
-PackedMatrix<T>::PackedMatrix(std::int64_t depth, std::int64_t cols, const FillRow& fill)
-    : PackedMatrix(depth, cols) {
+PackedMatrix<T>::PackedMatrix(std::int64_t depth, std::int64_t cols, std::int64_t unit, const FillRow& fill)
+    : PackedMatrix(depth, cols, unit) {
   const std::int64_t width = microkernel<T>().cols;
   parallel_for(depth, 32, [&](std::int64_t first, std::int64_t last) {
     Tensor row = Tensor::zeros({panels_ * width}, {dtype_of<T>, {}});
@@ -47,8 +49,9 @@ PackedMatrix<T>::PackedMatrix(std::int64_t depth, std::int64_t cols, const FillR
 }
 
 template <class T>
-PackedMatrix<T> PackedMatrix<T>::from_transposed(std::int64_t depth, std::int64_t cols, const T* transposed) {
-  PackedMatrix result(depth, cols);
+PackedMatrix<T> PackedMatrix<T>::from_transposed(std::int64_t depth, std::int64_t cols, std::int64_t unit,
+                                                 const T* transposed) {
+  PackedMatrix result(depth, cols, unit);
   const std::int64_t width = microkernel<T>().cols;
   parallel_for(result.panels_, 1, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t panel = first; panel < last; ++panel)
@@ -96,41 +99,43 @@ class TileProduct {
   /// Rows [begin, begin + count), count <= kTileRows + kMaxTileRows, columns of panels [first, last).
   void run(std::int64_t begin, std::int64_t count, std::int64_t first, std::int64_t last) {
     locate_rows(begin, count);
+    written_.fill(false);
     for (std::int64_t block = 0; block < b_.blocks(); ++block) {
+      const bool last_block = block + 1 == b_.blocks();
       const std::int64_t depth = b_.begin(block + 1) - b_.begin(block);
       WindowReader<T> reader(windows_, begin, b_.begin(block), b_.begin(block + 1));
-      if ((last - first) * depth * kernel_.cols <= kSmallOperand) {
-        // One strip of rows at a time, in the first-level cache, against all of b in the second.
-        for (std::int64_t i = 0; i < count; i += kernel_.rows) {
-          pack(reader, i, std::min(i + kernel_.rows, count));
-          for (std::int64_t panel = first; panel < last; ++panel) multiply(i, count, block, panel);
-        }
-      } else {
-        pack(reader, 0, count);
+      const bool small = (last - first) * depth * kernel_.cols <= kSmallOperand;
+      // One strip of rows at a time, in the first-level cache, against all of b in the second; or all strips,
+      // in the second, against one panel.
+      const std::int64_t step = small ? kernel_.rows : count;
+      for (std::int64_t from = 0; from < count; from += step) {
+        const std::int64_t to = std::min(from + step, count);
+        for (std::int64_t i = from; i < to; i += kernel_.rows)
+          pack_strip(reader, i, std::min(i + kernel_.rows, to));
         for (std::int64_t panel = first; panel < last; ++panel)
-          for (std::int64_t i = 0; i < count; i += kernel_.rows) multiply(i, count, block, panel);
+          for (std::int64_t i = from; i < to; i += kernel_.rows)
+            if (live_[at(i)] || (last_block && !written_[at(i)])) multiply(i, count, block, panel);
+        for (std::int64_t i = from; i < to; i += kernel_.rows)
+          written_[at(i)] = written_[at(i)] || live_[at(i)];
       }
     }
   }
 
  private:
+  static std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+
   void locate_rows(std::int64_t begin, std::int64_t count) {
-    std::int64_t q = begin % windows_.out_w;
-    std::int64_t p = begin / windows_.out_w % windows_.out_h;
-    std::int64_t n = begin / windows_.out_w / windows_.out_h;
-    for (std::int64_t i = 0; i < count; ++i) {
-      y_rows_[static_cast<std::size_t>(i)] =
-          grid_.y + n * grid_.image_stride + p * grid_.row_stride + q * grid_.pixel_stride;
-      if (++q < windows_.out_w) continue;
-      q = 0;
-      if (++p < windows_.out_h) continue;
-      p = 0;
-      ++n;
+    RowCursor<T> cursor(windows_, begin);
+    for (std::int64_t i = 0; i < count; ++i, cursor.advance()) {
+      const auto& [n, p, q] = cursor.at();
+      y_rows_[at(i)] = grid_.y + n * grid_.image_stride + p * grid_.row_stride + q * grid_.pixel_stride;
     }
   }
 
-  void pack(WindowReader<T>& reader, std::int64_t from, std::int64_t to) {
-    for (std::int64_t i = from; i < to; ++i) reader.read(packed_ + i * kPackedStride);
+  void pack_strip(WindowReader<T>& reader, std::int64_t from, std::int64_t to) {
+    bool live = false;
+    for (std::int64_t i = from; i < to; ++i) live = reader.read(packed_ + i * kPackedStride) || live;
+    live_[at(from)] = live;
   }
 
   // The strip of rows that starts at row i of the tile. The surplus rows of the last strip are products of
@@ -142,9 +147,8 @@ class TileProduct {
                           .rows = std::min(kernel_.rows, count - i),
                           .cols = std::min(kernel_.cols, b_.cols() - column)};
     std::array<T*, kMaxTileRows> y;
-    for (std::int64_t j = 0; j < sizes.rows; ++j)
-      y[static_cast<std::size_t>(j)] = y_rows_[static_cast<std::size_t>(i + j)] + column;
-    const T* const bias = block == 0 ? bias_ + column : nullptr;
+    for (std::int64_t j = 0; j < sizes.rows; ++j) y[at(j)] = y_rows_[at(i + j)] + column;
+    const T* const bias = written_[at(i)] ? nullptr : bias_ + column;
     on_tile<T>(sizes, bias == nullptr, y.data(), [&](T* const* rows) {
       kernel_.run_rows(packed_ + i * kPackedStride, b_.panel(block, panel),
                        b_.begin(block + 1) - b_.begin(block), bias, rows);
@@ -159,6 +163,9 @@ class TileProduct {
   Tensor storage_;
   T* packed_;
   std::array<T*, kTileRows + kMaxTileRows> y_rows_{};
+  // Of the strip that starts at a row: does the block have pixels of the picture for it, and has it been
+  // written.
+  std::array<bool, kTileRows + kMaxTileRows> live_{}, written_{};
 };
 
 // A product of no terms: positions of an input gradient that no output has read.

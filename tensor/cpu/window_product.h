@@ -16,22 +16,27 @@ class PackedMatrix {
  public:
   /// fill(row, out) writes row `row` to out[0 … cols-1].
   using FillRow = std::function<void(std::int64_t row, T* out)>;
-  PackedMatrix(std::int64_t depth, std::int64_t cols, const FillRow& fill);
+  PackedMatrix(std::int64_t depth, std::int64_t cols, std::int64_t unit, const FillRow& fill);
   /// From the transposed matrix [cols,depth].
-  static PackedMatrix from_transposed(std::int64_t depth, std::int64_t cols, const T* transposed);
+  static PackedMatrix from_transposed(std::int64_t depth, std::int64_t cols, std::int64_t unit,
+                                      const T* transposed);
 
   std::int64_t depth() const { return depth_; }
   std::int64_t cols() const { return cols_; }
   std::int64_t panels() const { return panels_; }
   std::int64_t blocks() const { return blocks_; }
   /// First row of a block; begin(blocks()) is the depth.
-  std::int64_t begin(std::int64_t block) const { return depth_ * block / blocks_; }
+  std::int64_t begin(std::int64_t block) const {
+    return block / pieces_ * unit_ + unit_ * (block % pieces_) / pieces_;
+  }
   const T* panel(std::int64_t block, std::int64_t panel) const;
 
  private:
-  PackedMatrix(std::int64_t depth, std::int64_t cols);
+  PackedMatrix(std::int64_t depth, std::int64_t cols, std::int64_t unit);
 
-  std::int64_t depth_, cols_, panels_, blocks_;
+  std::int64_t depth_, cols_, unit_, panels_;
+  std::int64_t pieces_;  // blocks of a unit
+  std::int64_t blocks_;
   Tensor storage_;
   T* values_;
 };
@@ -43,7 +48,8 @@ struct RowGrid {
   std::int64_t image_stride, row_stride, pixel_stride;
 };
 
-/// Computes `rows` rows. `bias` [cols] may be null.
+/// Computes `rows` rows. Where a strip of rows has only zeros from outside the picture in a block, it is left
+/// out. `bias` [cols] may be null.
 template <class T>
 void window_product(const Windows<T>& windows, std::int64_t rows, const PackedMatrix<T>& b, const T* bias,
                     const RowGrid<T>& grid);
