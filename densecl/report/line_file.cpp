@@ -1,0 +1,97 @@
+#include "densecl/report/line_file.h"
+
+#include <cerrno>
+#include <system_error>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tensor/check.h"
+#include "tensor/io/file_descriptor.h"
+
+namespace dcl::densecl::report {
+namespace {
+
+using tensor::io::FileDescriptor;
+using tensor::io::throw_system_error;
+
+bool write_all(int descriptor, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+// So that a rename outlives a power cut. A folder that cannot be opened for this is no reason to fail.
+void sync_folder(const std::filesystem::path& folder) {
+  const FileDescriptor descriptor(
+      ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (descriptor.get() >= 0) ::fsync(descriptor.get());
+}
+
+}  // namespace
+
+AppendFile::AppendFile(const std::filesystem::path& path, Mode mode)
+    : path_(path),
+      descriptor_(::open(path.c_str(),
+                         O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | (mode == Mode::replace ? O_TRUNC : 0) |
+                             (mode == Mode::create_new ? O_EXCL : 0),
+                         0666)) {
+  if (descriptor_ < 0) throw_system_error(path.string(), "cannot be written");
+}
+
+AppendFile::~AppendFile() { ::close(descriptor_); }
+
+void AppendFile::write(std::string_view bytes) {
+  struct stat before{};
+  const bool known = ::fstat(descriptor_, &before) == 0;
+  if (write_all(descriptor_, bytes)) return;
+  const int code = errno;
+  if (known && S_ISREG(before.st_mode) && ::ftruncate(descriptor_, before.st_size) != 0)
+    throw_system_error(path_.string(), "a torn line cannot be cut off");
+  errno = code;
+  throw_system_error(path_.string(), "writing failed");
+}
+
+void replace_file(const std::filesystem::path& path, std::string_view text) {
+  const std::filesystem::path part = path.string() + ".part";
+  FileDescriptor file(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (file.get() < 0) throw_system_error(part.string(), "cannot be written");
+  const bool written = write_all(file.get(), text) && ::fsync(file.get()) == 0 && file.close();
+  if (!written || ::rename(part.c_str(), path.c_str()) != 0) {
+    const int code = errno;
+    ::unlink(part.c_str());
+    errno = code;
+    throw_system_error(path.string(), "writing failed");
+  }
+  sync_folder(path.parent_path());
+}
+
+std::string read_text_file(const std::filesystem::path& path) {
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) throw_system_error(path.string(), "cannot be read");
+  std::string text;
+  for (char buffer[1 << 14];;) {
+    const ssize_t got = ::read(file.get(), buffer, sizeof(buffer));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw_system_error(path.string(), "reading failed");
+    if (got == 0) return text;
+    text.append(buffer, static_cast<std::size_t>(got));
+  }
+}
+
+void keep_lines(const std::filesystem::path& path, const std::function<bool(std::string_view line)>& keep) {
+  if (!std::filesystem::exists(path)) return;
+  const std::string text = read_text_file(path);
+  std::string kept;
+  for (std::size_t at = 0, end = 0; (end = text.find('\n', at)) != std::string::npos; at = end + 1)
+    if (const std::string_view line(text.data() + at, end - at); keep(line))
+      kept.append(line).push_back('\n');
+  if (kept.size() != text.size()) replace_file(path, kept);
+}
+
+}  // namespace dcl::densecl::report
