@@ -3,7 +3,7 @@
 #include <cstddef>
 
 // Four instruction sets are enough: 32 wide registers, 16 wide ones with fused multiply-add, 16 narrow ones,
-// and x86-64 has. (The others would be compiled for nothing.)
+// plain C++. (The others would be compiled for nothing.)
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tensor/cpu/microkernel.cpp"
