@@ -12,10 +12,10 @@ namespace dcl::tensor::cpu {
 
 namespace {
 
-constexpr std::int64_t kRows = 128;       // queries of a block
-constexpr std::int64_t kKeys = 512;       // keys of a block: with 128 channels it stays in the L2 cache
+constexpr std::int64_t kRows = 400;       // queries of a block
+constexpr std::int64_t kKeys = 512;       // keys of a block: large products pack their operands less often
 constexpr std::int64_t kPartKeys = 2048;  // keys of a part, at least
-constexpr std::int64_t kTasks = 64;       // wanted, so that threads are busy for the same time
+constexpr std::int64_t kTasks = 32;       // wanted, so that threads are busy for the same time
 
 // The work is cut into blocks of queries by parts of the queue, each a task that leaves a maximum, a sum and
 // a weighted sum for each of its queries. The cuts depend on the sizes only, and so do the bits.
