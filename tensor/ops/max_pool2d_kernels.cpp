@@ -39,21 +39,22 @@ struct Taps {
       : begin(std::max<std::int64_t>(-start, 0)), end(std::min(kernel, size - start)) {}
 };
 
-// One output pixel, `count` channels. `x` points to tap (0,0), which may lie outside.
+// One output pixel, `count` channels. x[corner] is tap (0,0), which may lie outside.
 template <class T>
 HWY_INLINE void window_maximum(const MaxPool2dSizes& s, Taps rows, Taps columns, const T* x,
-                               std::int64_t count, T* HWY_RESTRICT y, std::uint8_t* HWY_RESTRICT tap) {
+                               std::int64_t corner, std::int64_t count, T* HWY_RESTRICT y,
+                               std::uint8_t* HWY_RESTRICT tap) {
   using Tap = typename TapOf<T>::Type;
   T best[kChunk];
   Tap best_tap[kChunk];
-  const T* first = x + (rows.begin * s.in_w + columns.begin) * s.channels;
+  const T* first = x + (corner + (rows.begin * s.in_w + columns.begin) * s.channels);
   for (std::int64_t c = 0; c < count; ++c) {
     best[c] = first[c];
     best_tap[c] = static_cast<Tap>(rows.begin * s.kernel + columns.begin);
   }
   for (std::int64_t r = rows.begin; r < rows.end; ++r) {
     for (std::int64_t q = columns.begin; q < columns.end; ++q) {
-      const T* HWY_RESTRICT value = x + (r * s.in_w + q) * s.channels;
+      const T* HWY_RESTRICT value = x + (corner + (r * s.in_w + q) * s.channels);
       const Tap here = static_cast<Tap>(r * s.kernel + q);
       for (std::int64_t c = 0; c < count; ++c) {
         const bool larger = !(value[c] <= best[c]) && best[c] == best[c];  // NaN is, and then nothing else
@@ -75,11 +76,11 @@ void forward_row(const MaxPool2dSizes& s, const T* x, std::int64_t p, T* y, std:
   for (std::int64_t q = 0; q < s.out_w; ++q) {
     const std::int64_t left = q * s.stride - s.padding;
     const Taps columns(left, s.kernel, s.in_w);
-    const T* corner = x + (top * s.in_w + left) * s.channels;
+    const std::int64_t corner = (top * s.in_w + left) * s.channels;
     std::int64_t c = 0;
     for (; c + kChunk <= s.channels; c += kChunk)
-      window_maximum(s, rows, columns, corner + c, kChunk, y + c, tap + c);
-    if (c < s.channels) window_maximum(s, rows, columns, corner + c, s.channels - c, y + c, tap + c);
+      window_maximum(s, rows, columns, x, corner + c, kChunk, y + c, tap + c);
+    if (c < s.channels) window_maximum(s, rows, columns, x, corner + c, s.channels - c, y + c, tap + c);
     y += s.channels;
     tap += s.channels;
   }
