@@ -214,7 +214,9 @@ std::string did_you_mean(std::string_view name, std::span<const std::string> can
   const std::string* nearest = nullptr;
   std::size_t least = std::max<std::size_t>(2, name.size() / 3) + 1;
   for (const auto& candidate : candidates) {
-    const std::size_t distance = edit_distance(name, candidate);
+    // The beginning of a name is as near as one wrong letter.
+    const bool begins = name.size() > 3 && candidate.starts_with(name);
+    const std::size_t distance = begins ? 1 : edit_distance(name, candidate);
     if (distance >= least) continue;
     least = distance;
     nearest = &candidate;
