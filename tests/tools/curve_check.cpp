@@ -4,108 +4,65 @@
 // checks, outside, name. Exit status 0: all inside, 1: not, 2: used wrongly.
 #include <fstream>
 #include <iostream>
-#include <map>
 
 #include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 
 #include "tensor/check.h"
+#include "tests/support/curves.h"
 
 namespace {
 
-using nlohmann::json;
-
-std::ifstream open(const std::string& path) {
-  std::ifstream in(path);
-  dcl::check(in.is_open(), "{}: cannot be opened", path);
-  return in;
-}
-
-// Unweighted losses and accuracy of one logged step, under the names of the curves file.
-std::map<std::string, double> unweighted(const json& row, double lambda) {
-  std::map<std::string, double> values{{"acc1", row.at("acc1").get<double>()}};
-  if (row.contains("loss_contra")) {
-    values["loss_global"] = row["loss_contra"].get<double>();
-  } else {
-    values["loss_global"] = row.at("loss_contra_single").get<double>() / (1 - lambda);
-    values["loss_dense"] = row.at("loss_contra_dense").get<double>() / lambda;
-  }
-  return values;
-}
-
-// By step, from 0.
-std::vector<std::map<std::string, double>> read_run(const std::string& path, double lambda) {
-  auto in = open(path);
-  std::vector<std::map<std::string, double>> steps;
-  for (std::string line; std::getline(in, line);) {
-    const json row = json::parse(line);
-    dcl::check(row.at("step").get<std::size_t>() == steps.size(),
-               "{}: step {} is missing (the run has to log every step: --print-freq 1)", path, steps.size());
-    steps.push_back(unweighted(row, lambda));
-  }
-  return steps;
-}
-
-double window_mean(const std::vector<std::map<std::string, double>>& run, const json& window,
-                   const std::string& key) {
-  const auto first = window.at("steps").at(0).get<std::size_t>();
-  const auto end = window.at("steps").at(1).get<std::size_t>();
-  dcl::check(end <= run.size(), "a run has {} steps, the window ends at {}", run.size(), end);
-  double sum = 0;
-  for (std::size_t step = first; step < end; ++step) sum += run[step].at(key);
-  return sum / static_cast<double>(end - first);
-}
-
-struct Verdict {
-  int checks = 0;
-  int outside = 0;
-  std::string name;  // of the first outside
+struct Arguments {
+  std::string curves;
+  std::vector<std::string> metrics;
+  std::string svg;
 };
 
-void check_window(const json& window, const std::string& key, double mean, const std::string& run,
-                  Verdict& verdict) {
-  const auto low = window.at(key).at("band").at(0).get<double>();
-  const auto high = window.at(key).at("band").at(1).get<double>();
-  const bool inside = mean >= low && mean <= high;
-  const std::string steps = window.at("steps").dump();
-  std::cout << fmt::format("{:<12} {:<12} {:>9.4f}  band {:.4f} to {:.4f}  {}  {}\n", steps, key, mean, low,
-                           high, inside ? "inside " : "OUTSIDE", run);
-  ++verdict.checks;
-  if (inside) return;
-  if (verdict.outside++ == 0) verdict.name = fmt::format("{} {} of {}", key, steps, run);
+void write_file(const std::string& path, const std::string& text) {
+  std::ofstream out(path);
+  out << text << std::flush;
+  dcl::check(out.good(), "{}: cannot be written", path);
 }
 
-int run(const std::string& curves_path, const std::vector<std::string>& paths) {
-  auto in = open(curves_path);
-  const json curves = json::parse(in);
+int run(const Arguments& arguments) {
+  std::ifstream in(arguments.curves);
+  dcl::check(in.is_open(), "{}: cannot be opened", arguments.curves);
+  const auto curves = nlohmann::json::parse(in);
   const double lambda = curves.at("recipe").value("lambda", 0.5);
-  Verdict verdict;
-  for (const auto& path : paths) {
-    const auto steps = read_run(path, lambda);
-    for (const auto& window : curves.at("windows"))
-      for (const std::string key : {"loss_global", "loss_dense", "acc1"})
-        if (window.contains(key)) check_window(window, key, window_mean(steps, window, key), path, verdict);
+  std::vector<dcl::test::CurveRun> runs;
+  for (const auto& path : arguments.metrics) runs.push_back(dcl::test::read_curve_run(path, lambda));
+  const auto checks = dcl::test::check_curves(curves, runs);
+  int outside = 0;
+  std::string worst;
+  for (const auto& check : checks) {
+    const std::string line = fmt::format(
+        "steps {:>4} to {:>4}  {:<12} {:>8.4f}  band {:.4f} to {:.4f}  {}  {}", check.first, check.end,
+        check.key, check.mean, check.low, check.high, check.inside() ? "inside " : "OUTSIDE", check.run);
+    std::cout << line << '\n';
+    if (!check.inside() && outside++ == 0)
+      worst = fmt::format("{} from step {} of {}", check.key, check.first, check.run);
   }
-  const nlohmann::ordered_json line{{"ok", verdict.outside == 0},
-                                    {"runs", paths.size()},
-                                    {"checks", verdict.checks},
-                                    {"outside", verdict.outside},
-                                    {"name", verdict.name}};
+  if (!arguments.svg.empty()) write_file(arguments.svg, dcl::test::draw_curves(curves, checks));
+  const nlohmann::ordered_json line{{"ok", outside == 0},
+                                    {"runs", runs.size()},
+                                    {"checks", checks.size()},
+                                    {"outside", outside},
+                                    {"name", worst}};
   std::cout << line.dump() << std::endl;
-  return verdict.outside == 0 ? 0 : 1;
+  return outside == 0 ? 0 : 1;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app("Compares training runs with recorded bands.");
-  std::string curves;
-  std::vector<std::string> metrics;
-  app.add_option("CURVES", curves, "bands, JSON (tests/golden/curves)")->required();
-  app.add_option("METRICS", metrics, "metrics.jsonl of one run each")->required();
+  Arguments arguments;
+  app.add_option("CURVES", arguments.curves, "bands, JSON (tests/golden/curves)")->required();
+  app.add_option("METRICS", arguments.metrics, "metrics.jsonl of one run each")->required();
+  app.add_option("--svg", arguments.svg, "draw bands and runs into this file");
   try {
     app.parse(argc, argv);
-    return run(curves, metrics);
+    return run(arguments);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
     std::cerr << "curve_check: " << error.what() << '\n';
