@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
+#include "data/filter_kernels.h"
 #include "tensor/check.h"
 
 namespace dcl::data {
@@ -31,51 +33,34 @@ struct Box {
       : radius(static_cast<std::int64_t>(r)),
         weight(static_cast<std::uint32_t>(static_cast<float>(1 << 24) / (r * 2 + 1))),
         edge(((1U << 24) - static_cast<std::uint32_t>(radius * 2 + 1) * weight) / 2) {}
-
-  std::uint8_t value(std::uint32_t inside, std::uint32_t beyond) const {
-    return static_cast<std::uint8_t>((inside * weight + beyond * edge + (1U << 23)) >> 24);
-  }
 };
 
-// One pass along `n` steps of `width` independent columns: columns of a picture, or of its transpose. The
-// running sums of all columns move together, so that the inner loops run along memory.
-void pass(const std::uint8_t* in, std::uint8_t* out, std::int64_t n, std::int64_t width, const Box& box,
-          std::vector<std::uint32_t>& sums) {
-  const auto step = [&](std::int64_t i) { return in + std::clamp<std::int64_t>(i, 0, n - 1) * width; };
-  std::fill(sums.begin(), sums.end(), 0U);
-  for (std::int64_t i = -box.radius - 1; i < box.radius; ++i) {  // the sums around step -1
-    const std::uint8_t* from = step(i);
-    for (std::int64_t c = 0; c < width; ++c) sums[static_cast<std::size_t>(c)] += from[c];
-  }
-  std::uint32_t* acc = sums.data();
-  for (std::int64_t i = 0; i < n; ++i) {
-    const std::uint8_t* leaves = step(i - box.radius - 1);
-    const std::uint8_t* enters = step(i + box.radius);
-    const std::uint8_t* beyond = step(i + box.radius + 1);
-    std::uint8_t* to = out + i * width;
-    for (std::int64_t c = 0; c < width; ++c) {
-      acc[c] += static_cast<std::uint32_t>(enters[c]) - leaves[c];
-      to[c] = box.value(acc[c], static_cast<std::uint32_t>(leaves[c]) + beyond[c]);
-    }
-  }
-}
-
-// Swaps rows and columns of pixels.
-void transpose(const std::vector<std::uint8_t>& in, std::int64_t rows, std::int64_t columns,
-               std::vector<std::uint8_t>& out) {
-  for (std::int64_t y = 0; y < rows; ++y)
-    for (std::int64_t x = 0; x < columns; ++x)
-      std::copy_n(in.begin() + (y * columns + x) * 3, 3, out.begin() + (x * rows + y) * 3);
-}
-
-// All passes along the first axis of `a`; `b` is scratch of the same size. The result is in `a`.
-void blur_axis(std::vector<std::uint8_t>& a, std::vector<std::uint8_t>& b, std::int64_t n, std::int64_t width,
-               const Box& box) {
-  std::vector<std::uint32_t> sums(static_cast<std::size_t>(width));
+// All passes over one row of pixels. `line` has room for radius + 1 pixels more on either side.
+void blur_row(std::uint8_t* row, std::int64_t width, const Box& box, std::vector<std::uint8_t>& line,
+              std::vector<std::uint32_t>& sums) {
+  const std::int64_t margin = box.radius + 1;
   for (int i = 0; i < kPasses; ++i) {
-    pass(a.data(), b.data(), n, width, box, sums);
-    a.swap(b);
+    std::uint8_t* to = line.data();
+    for (std::int64_t x = 0; x < margin; ++x, to += 3) std::copy_n(row, 3, to);
+    to = std::copy_n(row, width * 3, to);
+    for (std::int64_t x = 0; x < margin; ++x, to += 3) std::copy_n(row + (width - 1) * 3, 3, to);
+    filter_kernels().box_row(line.data() + margin * 3, width * 3, 3, box.radius, box.weight, box.edge,
+                             sums.data(), row);
   }
+}
+
+// One pass down the columns of a picture of rows of `n` bytes. The running sums of all columns move together.
+void blur_columns(const Image& in, Image& out, const Box& box, std::vector<std::uint32_t>& sums) {
+  const std::int64_t n = in.width * 3;
+  const auto row = [&](std::int64_t y) { return in.row(std::clamp<std::int64_t>(y, 0, in.height - 1)); };
+  std::fill(sums.begin(), sums.end(), 0U);
+  for (std::int64_t y = -box.radius - 1; y < box.radius; ++y) {  // the sums around row -1
+    const std::uint8_t* from = row(y);
+    for (std::int64_t i = 0; i < n; ++i) sums[static_cast<std::size_t>(i)] += from[i];
+  }
+  for (std::int64_t y = 0; y < in.height; ++y)
+    filter_kernels().box_column(row(y - box.radius - 1), row(y + box.radius), row(y + box.radius + 1), n,
+                                box.weight, box.edge, sums.data(), out.row(y));
 }
 
 }  // namespace
@@ -85,11 +70,14 @@ void gaussian_blur(Image& image, double sigma) {
   const float radius = box_radius(static_cast<float>(sigma));
   if (radius == 0 || image.pixels.empty()) return;
   const Box box(radius);
-  std::vector<std::uint8_t> turned(image.pixels.size());
-  transpose(image.pixels, image.height, image.width, turned);
-  blur_axis(turned, image.pixels, image.width, image.height * 3, box);  // Pillow blurs along rows first
-  transpose(turned, image.width, image.height, image.pixels);
-  blur_axis(image.pixels, turned, image.height, image.width * 3, box);
+  std::vector<std::uint32_t> sums(static_cast<std::size_t>(image.width * 3));
+  std::vector<std::uint8_t> line(static_cast<std::size_t>((image.width + 2 * (box.radius + 1)) * 3));
+  for (std::int64_t y = 0; y < image.height; ++y) blur_row(image.row(y), image.width, box, line, sums);
+  Image other(image.width, image.height);
+  for (int i = 0; i < kPasses; ++i) {
+    blur_columns(image, other, box, sums);
+    std::swap(image.pixels, other.pixels);
+  }
 }
 
 }  // namespace dcl::data
