@@ -19,7 +19,7 @@ struct EncoderOptions {
   std::string arch = "resnet50";
   std::int64_t hidden = 2048;
   std::int64_t dim = 128;
-  bool dense = true;                     // false for MoCo-v2: global head only
+  bool dense = true;                          // false for MoCo-v2: global head only
   std::optional<std::int64_t> num_grid = {};  // pool the dense half to num_grid × num_grid
   std::int64_t bn_groups = 1;
   tensor::TensorOptions tensors = {};

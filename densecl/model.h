@@ -26,13 +26,13 @@ enum class Method : std::uint8_t { densecl, mocov2 };
 struct ModelOptions {
   Method method = Method::densecl;
   std::string arch = "resnet50";
-  std::int64_t dim = 128;                // C, of a projected vector
-  std::int64_t hidden = 2048;            // of both projection heads
-  std::int64_t queue = 65536;            // K, keys a queue
-  double temperature = 0.2;              // T
-  double momentum = 0.999;               // m, of the key encoder
+  std::int64_t dim = 128;                     // C, of a projected vector
+  std::int64_t hidden = 2048;                 // of both projection heads
+  std::int64_t queue = 65536;                 // K, keys a queue
+  double temperature = 0.2;                   // T
+  double momentum = 0.999;                    // m, of the key encoder
   std::optional<std::int64_t> num_grid = {};  // pool the dense half to num_grid × num_grid
-  std::int64_t bn_groups = 1;            // chunks of the batch that batch norm sees one at a time
+  std::int64_t bn_groups = 1;                 // chunks of the batch that batch norm sees one at a time
   tensor::TensorOptions options = {};
 };
 
