@@ -11,7 +11,7 @@ namespace {
 
 constexpr double kLeft = 64;
 constexpr double kRight = 24;
-constexpr double kTop = 46;
+constexpr double kTop = 36;
 constexpr double kBottom = 52;
 constexpr double kPanelTitle = 34;  // height of the row with a panel's title and legend
 constexpr const char* kInk = "#333333";
@@ -161,9 +161,12 @@ std::string draw_marker(const Frame& frame, const Marker& marker) {
   if (marker.note.empty()) return svg;
   const bool at_right = frame.x.share(marker.at.x) > 0.7;  // no room to the right of it
   const double shift = at_right ? -9 : 9;
+  const double x_text = x + shift;
+  const double y_text = std::max(y - 7, frame.top + 12);
+  const char* anchor = at_right ? "end" : "start";
   // White behind the letters, so that they can be read over a curve.
-  return svg + text_at(x + shift, std::max(y - 7, frame.top + 12), at_right ? "end" : "start", 12, kInk,
-                       marker.note, " stroke=\"white\" stroke-width=\"3\" paint-order=\"stroke\"");
+  svg += text_at(x_text, y_text, anchor, 12, "white", marker.note, " stroke=\"white\" stroke-width=\"3\"");
+  return svg + text_at(x_text, y_text, anchor, 12, kInk, marker.note);
 }
 
 // Right-aligned in the row of the panel's title.
@@ -256,9 +259,12 @@ std::vector<DataPoint> smoothed(const std::vector<DataPoint>& points, std::size_
   }
   std::vector<DataPoint> result = points;
   for (std::size_t i = 0; i < points.size(); ++i) {
-    const std::size_t near = std::min({reach, i, points.size() - 1 - i});
-    const std::size_t count = counts[i + near + 1] - counts[i - near];
-    if (count > 0) result[i].y = (sums[i + near + 1] - sums[i - near]) / static_cast<double>(count);
+    const std::size_t after = points.size() - 1 - i;
+    const std::size_t near = std::clamp(std::min(i, after), reach / 3, reach);
+    const std::size_t first = i - std::min(near, i);
+    const std::size_t last = i + std::min(near, after) + 1;
+    if (const std::size_t count = counts[last] - counts[first]; count > 0)
+      result[i].y = (sums[last] - sums[first]) / static_cast<double>(count);
   }
   return result;
 }

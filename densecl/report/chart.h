@@ -62,8 +62,8 @@ std::string to_svg(const Chart& chart);
 std::vector<double> ticks(double low, double high, int wanted);
 /// The points that matter on `columns` columns of pixels: the smallest and the largest of each column.
 std::vector<DataPoint> thinned(const std::vector<DataPoint>& points, std::size_t columns);
-/// Each value becomes the mean of itself and up to `reach` neighbours on either side, as many on both, so
-/// that a slope stays where it is.
+/// Each value becomes the mean of itself and up to `reach` neighbours on either side: towards the ends fewer,
+/// as many on both sides, so that a slope stays where it is, but not fewer than a third of `reach`.
 std::vector<DataPoint> smoothed(const std::vector<DataPoint>& points, std::size_t reach);
 
 }  // namespace dcl::densecl::report

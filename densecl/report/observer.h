@@ -18,6 +18,7 @@ struct StepRecord {
   std::int64_t iter = 1;             // from 1, in the epoch
   std::int64_t iters_per_epoch = 1;  // steps an epoch has
   std::int64_t step = 0;             // from 0, over all epochs
+  std::int64_t steps = 0;            // of the whole run; 0 stands for epochs * iters_per_epoch
   double lr = 0;                     // learning rate of this step
   double time = 0;                   // seconds a step, mean since the last log line
   double data_time = 0;         // seconds a step spent waiting for pictures, mean since the last log line

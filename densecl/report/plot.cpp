@@ -36,9 +36,9 @@ std::vector<DataPoint> curve(const std::vector<MetricsRow>& rows, const std::str
   return points;
 }
 
-// Neighbours on either side in the smooth curve: about a fortieth of the run, none where there are few
+// Neighbours on either side in the smooth curve: about a twenty-fourth of the run, none where there are few
 // points.
-std::size_t smoothing_reach(std::size_t points) { return std::min<std::size_t>(points / 40, 100); }
+std::size_t smoothing_reach(std::size_t points) { return std::min<std::size_t>(points / 24, 100); }
 
 // The raw curve, faint, and the smooth one over it. Returns the smooth one.
 std::vector<DataPoint> add_curve(Panel& panel, const Curve& style, const std::vector<DataPoint>& points) {
@@ -80,11 +80,8 @@ std::string loss_plot(const std::vector<MetricsRow>& rows, const std::string& ti
       std::find_if(fill.begin(), fill.end(), [](const DataPoint& point) { return point.y >= 100; });
   if (!fill.empty() && full != fill.begin()) {
     const double end = full == fill.end() ? fill.back().x : full->x;
-    losses.boxes.push_back({.label = "queue filling",
-                            .color = kQueueColor,
-                            .left = fill.front().x,
-                            .right = end,
-                            .opacity = 0.13});
+    losses.boxes.push_back(
+        {.label = "queue filling", .color = kQueueColor, .left = 0, .right = end, .opacity = 0.13});
   }
   for (const auto& style : kLosses) {
     const auto points = curve(rows, style.key);
@@ -105,7 +102,9 @@ std::string loss_plot(const std::vector<MetricsRow>& rows, const std::string& ti
 void write_loss_plot(const std::filesystem::path& folder) {
   const auto name = std::filesystem::absolute(folder).lexically_normal();
   const auto title = (name.has_filename() ? name : name.parent_path()).filename().string();
-  replace_file(folder / "loss.svg", loss_plot(read_metrics(folder / "metrics.jsonl"), title));
+  const auto rows = read_metrics(folder / "metrics.jsonl");
+  const std::int64_t steps = rows.empty() ? 0 : rows.back().step + 1;
+  replace_file(folder / "loss.svg", loss_plot(rows, fmt::format("{}: {} steps", title, steps)));
 }
 
 }  // namespace dcl::densecl::report

@@ -17,8 +17,8 @@ class ConsoleReport : public Observer {
   void on_start(const std::string& block) override { console_.line(block); }
   void on_step(const StepRecord& record) override {
     if (record.log) console_.line(log_line(record));
-    const auto steps = static_cast<double>(record.epochs * record.iters_per_epoch);
-    console_.bar(static_cast<double>(record.step + 1) / steps, bar_text(record));
+    const auto steps = record.steps > 0 ? record.steps : record.epochs * record.iters_per_epoch;
+    console_.bar(static_cast<double>(record.step + 1) / static_cast<double>(steps), bar_text(record));
   }
   void on_message(Level level, std::string_view line) override { console_.line(message_line(level, line)); }
   void on_finish() override { console_.clear_bar(); }

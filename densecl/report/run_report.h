@@ -13,9 +13,9 @@
 namespace dcl::densecl::report {
 
 struct ReportOptions {
-  std::filesystem::path folder;            // exists already
-  std::FILE* console = nullptr;            // log lines and progress bar; null: only files
-  std::optional<std::int64_t> after_step;  // a run resumed after this step (from 0); none: a new run
+  std::filesystem::path folder;                 // exists already
+  std::FILE* console = nullptr;                 // log lines and progress bar; null: only files
+  std::optional<std::int64_t> after_step = {};  // a run resumed after this step (from 0); none: a new run
 };
 
 /// Writes to the console, and in the run's folder train.log, metrics.jsonl, TensorBoard events and, at the
