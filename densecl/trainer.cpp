@@ -1,6 +1,7 @@
 #include "densecl/trainer.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "data/folder_source.h"
 #include "tensor/check.h"
@@ -127,8 +128,9 @@ void Trainer::count(const data::Batch& batch, const StepResult& step) {
 }
 
 void Trainer::skip_or_stop(const StepResult& step, report::Observer& observer) {
-  const std::string what = fmt::format("step {}: the loss is {}, the first tensor that is not finite is {}",
-                                       state_.position.step - 1, step.loss, *step.nonfinite);
+  const std::string what = fmt::format(
+      "step {}: the loss is {}, the first tensor that is not finite is {}", state_.position.step - 1,
+      std::isnan(step.loss) ? "nan" : fmt::format("{}", step.loss), *step.nonfinite);
   check(state_.skipped_in_a_row <= config_.skip_nonfinite,
         "{}; stopped without saving, the last good checkpoint is {}", what, last_good_);
   observer.on_message(Level::warning, fmt::format("{}; skipped, {} of at most {} in a row", what,
@@ -142,6 +144,7 @@ void Trainer::report_step(const Position& at, const StepResult& step, report::Ob
   record.iter = at.iteration + 1;
   record.iters_per_epoch = iterations_;
   record.step = at.step;
+  record.steps = total_steps();
   record.lr = step.lr;
   record.time = clock_.time();
   record.data_time = clock_.data_time();
