@@ -1,4 +1,5 @@
 // densecl_scenes OUT --count N --seed S: draws a synthetic picture set in PASCAL VOC's layout.
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
@@ -7,7 +8,9 @@
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
 
+#include "apps/support/version.h"
 #include "data/scenes/scene_set.h"
+#include "densecl/config_fields.h"
 #include "densecl/report/console.h"
 #include "tensor/cpu/threads.h"
 
@@ -16,6 +19,9 @@ namespace {
 using dcl::data::scenes::SceneSetOptions;
 using dcl::densecl::report::Console;
 using dcl::densecl::report::format_duration;
+
+constexpr int kFailed = 1;
+constexpr int kUsedWrongly = 2;
 
 struct Arguments {
   std::string folder;
@@ -43,6 +49,12 @@ void parse_size(const std::string& text, int& width, int& height) {
              "--size: \"{}\" is not WIDTHxHEIGHT, such as 192x144", text);
 }
 
+void check_arguments(Arguments& arguments) {
+  dcl::check(!arguments.folder.empty(), "OUT: an empty name is no folder");
+  arguments.set.scene.seed = parse_seed(arguments.seed);
+  parse_size(arguments.size, arguments.set.scene.width, arguments.set.scene.height);
+}
+
 void declare(CLI::App& app, Arguments& arguments) {
   SceneSetOptions& set = arguments.set;
   app.option_defaults()->always_capture_default();
@@ -56,6 +68,7 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_option("--quality", set.quality, "JPEG quality")->check(CLI::Range(1, 100));
   app.add_option("--threads", arguments.threads, "Threads that draw; the files do not depend on it")
       ->check(CLI::Range(1, 1024));
+  app.set_version_flag("--version", dcl::apps::version_text("densecl_scenes"));
   app.add_flag("--overwrite", set.overwrite, "Replace a set of scenes that stands in OUT");
 }
 
@@ -77,8 +90,25 @@ void draw(const Arguments& arguments) {
                            arguments.set.scene.height, arguments.folder, elapsed()));
 }
 
-// CLI11 adds a second line with a hint; one line is what a caller can show.
+// CLI11's messages can have a second line with a hint; one line is what a caller can show.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+int complain(const std::string& line, int status) {
+  fmt::print(stderr, "densecl_scenes: {}\n", first_line(line));
+  return status;
+}
+
+// The line for arguments that nobody asked for.
+std::string unexpected(const CLI::App& app) {
+  const std::vector<std::string> rest = app.remaining();
+  const auto flag =
+      std::find_if(rest.begin(), rest.end(), [](const auto& text) { return text.starts_with("-"); });
+  if (flag == rest.end()) return fmt::format("unexpected argument \"{}\"", rest.front());
+  std::vector<std::string> known;
+  for (const auto* option : app.get_options())
+    if (!option->get_lnames().empty()) known.push_back("--" + option->get_lnames().front());
+  return fmt::format("unknown flag {}{}", *flag, dcl::densecl::did_you_mean(*flag, known));
+}
 
 }  // namespace
 
@@ -91,15 +121,18 @@ int main(int argc, char** argv) {
   declare(app, arguments);
   try {
     app.parse(argc, argv);
-    dcl::check(!arguments.folder.empty(), "OUT: an empty name is no folder");
-    arguments.set.scene.seed = parse_seed(arguments.seed);
-    parse_size(arguments.size, arguments.set.scene.width, arguments.set.scene.height);
+    check_arguments(arguments);
+  } catch (const CLI::Success& answer) {  // --help, --version
+    return app.exit(answer);
+  } catch (const CLI::ExtrasError&) {
+    return complain(unexpected(app), kUsedWrongly);
+  } catch (const std::exception& error) {
+    return complain(error.what(), kUsedWrongly);
+  }
+  try {
     draw(arguments);
     return 0;
-  } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "densecl_scenes: {}\n", first_line(error.what()));
-    return 1;
+    return complain(error.what(), kFailed);
   }
 }
