@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <new>
@@ -66,9 +67,7 @@ class CachingAllocator final : public Allocator {
     const std::scoped_lock lock(mutex_);
     void* block = take_cached(size);
     if (block == nullptr) {
-      // What is cached and did not fit is of the wrong sizes: let it go before it adds up to more than is in
-      // use.
-      if (stats_.cached > stats_.live) free_all();
+      trim(size);
       block = fresh(size);
     }
     stats_.live += sizes_.at(block);
@@ -109,6 +108,20 @@ class CachingAllocator final : public Allocator {
     stats_.cached -= found->first;
     free_.erase(found);
     return block;
+  }
+
+  // What is cached did not fit: lets the largest blocks go until `size` more stays within an eighth of the
+  // most that was ever in use at once, so that the footprint is bounded and a step that repeats never gets
+  // here.
+  void trim(std::int64_t size) {
+    const std::int64_t most = std::max(stats_.peak, stats_.live + size);
+    while (!free_.empty() && stats_.live + stats_.cached + size > most + most / 8) {
+      const auto largest = std::prev(free_.end());
+      stats_.cached -= largest->first;
+      sizes_.erase(largest->second);
+      std::free(largest->second);
+      free_.erase(largest);
+    }
   }
 
   // A block from the system; when it has no more, what is cached goes back to it first.

@@ -62,6 +62,16 @@ TEST(Allocator, HandsOutTheSameBlockAgain) {
   EXPECT_EQ(allocator({}).stats().cached, 0);
 }
 
+// Blocks of ever new sizes fit nothing that is cached: the footprint stays near the most that was live at
+// once.
+TEST(Allocator, FootprintStaysBoundedWhateverTheSizes) {
+  for (std::int64_t size = 1 << 20; size < (64 << 20); size += size / 4) {
+    const Storage a(size, {});
+    const MemoryStats now = allocator({}).stats();
+    EXPECT_LE(now.live + now.cached, now.peak + now.peak / 8) << "after a block of " << size;
+  }
+}
+
 TEST(Allocator, ThePlainOneKeepsNothing) {
   if (!plain()) GTEST_SKIP() << "run with DCL_ALLOCATOR=plain, as the sanitizer presets do";
   const MemoryStats before = allocator({}).stats();
