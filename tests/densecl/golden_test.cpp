@@ -46,7 +46,7 @@ TEST_P(GoldenCase, LossesAgreeInFloat) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, GoldenCase, testing::ValuesIn(case_names()),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& tested) { return tested.param; });
 
 // Every number counts: changed by 1e-6 of itself, it is found, by its name.
 TEST(CompareCase, FindsASingleChangedNumber) {
