@@ -20,9 +20,11 @@ if(DCL_SANITIZE)
   add_link_options(-fsanitize=${DCL_SANITIZE})
 endif()
 
+# Paths relative to the source folder, so that another clone of the same commit finds the same objects.
 find_program(DCL_CCACHE ccache)
 if(DCL_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${DCL_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1
+                                  ${DCL_CCACHE})
 endif()
 
 # The warnings every target of ours is built with.
