@@ -26,7 +26,7 @@ constexpr int kUsedWrongly = 2;
 constexpr int kNotAllWritten = 3;
 
 int complain(const std::exception& error, int status) {
-  std::cerr << "densecl_train: " << error.what() << std::endl;
+  std::cerr << "densecl_train: " << error.what() << '\n';
   return status;
 }
 

@@ -81,7 +81,7 @@ int run(const Options& o) {
   line["decode_per_s"] = decoded;
   line["size"] = o.size;
   line["threads"] = o.threads;
-  std::cout << line.dump() << std::endl;
+  std::cout << line.dump() << '\n';
   return 0;
 }
 

@@ -142,7 +142,7 @@ void run(const Options& o) {
                                     {"pairs_per_s", static_cast<double>(o.batch) / seconds},
                                     {"peak_MiB", peak_mib()},
                                     {"start_MiB", start}};
-  std::cout << line.dump() << std::endl;
+  std::cout << line.dump() << '\n';
 }
 
 }  // namespace

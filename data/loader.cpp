@@ -51,7 +51,7 @@ SamplerOptions sampler_options(const Source& source, const LoaderOptions& o) {
 // be finished.
 class Loader::Impl {
  public:
-  Impl(std::shared_ptr<const Source> source, const LoaderOptions& o)
+  Impl(const std::shared_ptr<const Source>& source, const LoaderOptions& o)
       : options_(o),
         sampler_(sampler_options(*source, o)),
         maker_(source, {.augment = o.augment,
@@ -201,8 +201,8 @@ class Loader::Impl {
   std::vector<std::thread> workers_;  // last: they use all of the above
 };
 
-Loader::Loader(std::shared_ptr<const Source> source, const LoaderOptions& options)
-    : impl_(std::make_unique<Impl>(std::move(source), options)) {}
+Loader::Loader(const std::shared_ptr<const Source>& source, const LoaderOptions& options)
+    : impl_(std::make_unique<Impl>(source, options)) {}
 
 Loader::~Loader() = default;
 

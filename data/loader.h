@@ -47,7 +47,7 @@ struct Batch {
 class Loader {
  public:
   /// Throws Error for options out of their range, or a batch larger than the set.
-  Loader(std::shared_ptr<const Source> source, const LoaderOptions& options);
+  Loader(const std::shared_ptr<const Source>& source, const LoaderOptions& options);
   ~Loader();
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;

@@ -35,7 +35,7 @@ int run(const std::string& folder) {
   line["worst_levels"] = worst.error.empty() ? worst.levels : 255;
   line["worst_share"] = worst.error.empty() ? worst.share : 1.0;
   line["name"] = worst.name;
-  std::cout << line.dump() << std::endl;
+  std::cout << line.dump() << '\n';
   return worst.ok() ? 0 : 1;
 }
 

@@ -48,7 +48,7 @@ int run(const Arguments& arguments) {
                                     {"checks", checks.size()},
                                     {"outside", outside},
                                     {"name", worst}};
-  std::cout << line.dump() << std::endl;
+  std::cout << line.dump() << '\n';
   return outside == 0 ? 0 : 1;
 }
 

@@ -31,7 +31,7 @@ int run(const std::string& path, DType dtype) {
   const auto worst = dcl::test::compare_case(file, dcl::test::run_case(file.at("case"), dtype), dtype);
   json line{{"ok", worst.ok()}, {"name", worst.name}, {"tolerance", worst.tolerance}};
   line["worst"] = std::min(worst.worst, std::numeric_limits<double>::max());  // JSON has no infinity
-  std::cout << line.dump() << std::endl;
+  std::cout << line.dump() << '\n';
   return worst.ok() ? 0 : 1;
 }
 
