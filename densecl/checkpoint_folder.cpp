@@ -59,8 +59,8 @@ std::optional<Found> parse_name(const fs::path& path) {
 std::vector<Found> find_all(const fs::path& folder) {
   std::vector<Found> all;
   std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
-    if (auto found = parse_name(entry->path())) all.push_back(std::move(*found));
+  for (const auto& entry : fs::directory_iterator(folder, error))
+    if (auto found = parse_name(entry.path())) all.push_back(std::move(*found));
   std::sort(all.begin(), all.end());
   return all;
 }
@@ -114,8 +114,8 @@ bool holds_checkpoints(const fs::path& folder) {
 void remove_interrupted_saves(const fs::path& folder) {
   std::vector<fs::path> leftovers;
   std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
-    if (is_interrupted_save(entry->path())) leftovers.push_back(entry->path());
+  for (const auto& entry : fs::directory_iterator(folder, error))
+    if (is_interrupted_save(entry.path())) leftovers.push_back(entry.path());
   for (const auto& path : leftovers) fs::remove(path, error);
 }
 

@@ -164,7 +164,7 @@ bool Range::contains(double value) const {
 }
 
 std::string Range::str() const {
-  const std::string least = above_low ? fmt::format("more than {}", low) : fmt::format("{} or more", low);
+  std::string least = above_low ? fmt::format("more than {}", low) : fmt::format("{} or more", low);
   if (high >= kLimit) return least;
   if (above_low || below_high)
     return fmt::format("{}{} and {}{}", above_low ? "more than " : "at least ", low,
