@@ -202,7 +202,7 @@ TEST(InfoNce, BitsDoNotDependOnThreads) {
 
 TEST(InfoNce, Errors) {
   const auto in = inputs_of({"", 3, 6, 4});
-  const auto call = [](Inputs with, double temperature = 0.2) {
+  const auto call = [](const Inputs& with, double temperature = 0.2) {
     return [with, temperature] { run(with, temperature); };
   };
   expect_error(call({in.query, random_tensor({2, 4}), in.queue}), {"info_nce", "positive", "[2,4]", "[3,4]"});
