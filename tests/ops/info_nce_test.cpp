@@ -41,7 +41,7 @@ struct Inputs {
   Tensor queue;
 };
 
-Tensor unit_rows(Shape shape, std::uint64_t seed) {
+Tensor unit_rows(const Shape& shape, std::uint64_t seed) {
   Tensor x = random_tensor(shape, seed);
   return x.numel() == 0 ? x : autograd::normalize(x).value();
 }
