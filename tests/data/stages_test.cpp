@@ -210,7 +210,7 @@ Image all_colors(int step, int offset) {
 }
 
 TEST(AdjustHue, EqualsPillowsHsv) {
-  for (const int step : {3, 5, 17})
+  for (const int step : {5, 17})
     for (const double factor : {0.1, -0.1, 0.0, 0.5, 0.031}) {
       const Image image = all_colors(step, static_cast<int>(factor * 100 + 20));
       Image got = image;
