@@ -179,9 +179,10 @@ TEST(Scenes, BoxesAreTheExtentsOfTheMask) {
     ASSERT_TRUE(mask.palette);
     ASSERT_EQ(std::pair(mask.width, mask.height), std::pair(96, 64));
     std::map<std::string, std::array<int, 4>> seen;
+    std::size_t at = 0;
     for (int y = 0; y < mask.height; ++y)
       for (int x = 0; x < mask.width; ++x) {
-        const int index = mask.indices[static_cast<std::size_t>(y * mask.width + x)];
+        const int index = mask.indices[at++];
         if (index == 0) continue;
         ASSERT_LE(index, kClasses);
         auto& box = seen.try_emplace(std::string(kClassNames[static_cast<std::size_t>(index - 1)]),
