@@ -140,7 +140,7 @@ void Trainer::skip_or_stop(const StepResult& step, report::Observer& observer) {
 void Trainer::report_step(const Position& at, const StepResult& step, report::Observer& observer) {
   report::StepRecord record;
   record.epoch = at.epoch + 1;
-  record.epochs = config_.epochs;
+  record.epochs = (total_steps() + iterations_ - 1) / iterations_;  // --max-iters may end it before
   record.iter = at.iteration + 1;
   record.iters_per_epoch = iterations_;
   record.step = at.step;

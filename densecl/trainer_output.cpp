@@ -26,7 +26,11 @@ void prepare_output_folder(const TrainConfig& config) {
   std::error_code error;
   fs::create_directories(config.output_dir, error);
   check(!error, "--output-dir {}: cannot be made ({})", config.output_dir, error.message());
-  report::replace_file(fs::path(config.output_dir) / "config.toml", to_toml(config));
+  try {
+    report::replace_file(fs::path(config.output_dir) / "config.toml", to_toml(config));
+  } catch (const Error& failure) {
+    fail("--output-dir {}: cannot be written: {}", config.output_dir, failure.what());
+  }
   if (config.overwrite) remove_checkpoints(config.output_dir);
   remove_interrupted_saves(config.output_dir);
 }

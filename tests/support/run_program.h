@@ -32,9 +32,9 @@ class RunningProgram {
   /// What it has written to standard output so far.
   std::string out() const;
   /// Waits until standard output holds `text`; false when it ended or the time was over before.
-  bool wait_for(const std::string& text, std::chrono::seconds limit = std::chrono::seconds(60));
+  bool wait_for(const std::string& text, std::chrono::seconds limit = std::chrono::seconds(200));
   /// Waits for its end; one that takes longer is killed and has status -SIGKILL.
-  ProgramResult wait(std::chrono::seconds limit = std::chrono::seconds(120));
+  ProgramResult wait(std::chrono::seconds limit = std::chrono::seconds(300));
 
  private:
   bool ended();
