@@ -111,8 +111,9 @@ void run_case(const std::filesystem::path& folder, const json& c, std::vector<St
     const auto stage = stages[i].at("stage").get<std::string>();
     check(stage == expected_stages[i], "augment.json: {} has stage {} where {} belongs", file, stage,
           expected_stages[i]);
-    StageResult result{.name = file + " " + stage, .jitter = stage.starts_with("jitter"), .error = {}};
-    if (result.jitter) result.name += " (" + jitter_of(c, stage).at(0).get<std::string>() + ")";
+    StageResult result{
+        .name = fmt::format("{} {}", file, stage), .jitter = stage.starts_with("jitter"), .error = {}};
+    if (result.jitter) result.name += fmt::format(" ({})", jitter_of(c, stage).at(0).get<std::string>());
     Image expected = read_picture(folder / stages[i].at("png").get<std::string>());
     if (sha256(expected.pixels) != stages[i].at("sha256").get<std::string>())
       result.error = "the reference's picture and its SHA-256 contradict each other";
