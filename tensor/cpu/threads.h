@@ -11,10 +11,10 @@ int num_threads();
 /// Throws when `count` < 1. Not to be called while an op runs.
 void set_num_threads(int count);
 
-/// Cuts [0, n) into at most num_threads() consecutive ranges of at least `grain` and runs `body(begin, end)`
-/// on each, one on the calling thread; returns when all are done. The first exception is thrown again here. A
-/// call from inside another one, or while another thread's is running, runs on the calling thread alone. The
-/// ranges depend on n, grain and num_threads() only, so that the same run gives the same bits.
+/// Cuts [0, n) into at most num_threads() ranges of at least `grain`, runs `body(begin, end)` on each, one on
+/// the calling thread, and returns when all are done. Throws the first exception again, and Error where the
+/// threads cannot be started. A call from inside another one, or while another thread's is running, runs on
+/// the calling thread alone. The ranges depend on n, grain and num_threads() only, and so do the bits.
 void parallel_for(std::int64_t n, std::int64_t grain,
                   const std::function<void(std::int64_t begin, std::int64_t end)>& body);
 
