@@ -82,9 +82,10 @@ constexpr const char* kTruncated = "the file is truncated";
 // Reads the header and decides on the output's colours. False: `errors.message` says why.
 bool begin(Decoder& d, std::span<const std::uint8_t> bytes) {
   if (setjmp(d.errors.jump) != 0) return false;
+  auto* common = reinterpret_cast<j_common_ptr>(&d.info);
+  jpeg_abort(common);  // where memory gave out between header and rows, the last picture is still open
   d.source.next_input_byte = bytes.data();
   d.source.bytes_in_buffer = bytes.size();
-  auto* common = reinterpret_cast<j_common_ptr>(&d.info);
   if (jpeg_read_header(&d.info, TRUE) == JPEG_SUSPENDED) give_up(common, kTruncated);
   if (static_cast<std::int64_t>(d.info.image_width) * d.info.image_height > kMaxPixels)
     give_up(common, "more than 178,956,970 pixels");
@@ -135,14 +136,10 @@ void from_grey(const std::uint8_t* grey, std::uint8_t* rgb, std::size_t pixels) 
 }  // namespace
 
 Image decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name) {
-  // Making a decompressor costs as much as a small picture: one a thread, used again. After an error it is
-  // left in the middle of something, and abort() resets it.
+  // Making a decompressor costs as much as a small picture: one a thread, used again.
   thread_local Decoder decoder;
   thread_local std::vector<std::uint8_t> raw;
-  const auto damaged = [&] {
-    jpeg_abort_decompress(&decoder.info);
-    fail("{}: {}", name, decoder.errors.message);
-  };
+  const auto damaged = [&] { fail("{}: {}", name, decoder.errors.message); };
   if (!begin(decoder, bytes)) damaged();
   Image image(decoder.info.image_width, decoder.info.image_height);
   const auto components = static_cast<std::size_t>(decoder.info.num_components);
