@@ -65,9 +65,12 @@ std::vector<Found> find_all(const fs::path& folder) {
   return all;
 }
 
+// Only what temporary_for() names: other hidden files of the folder are somebody else's.
 bool is_interrupted_save(const fs::path& path) {
   const std::string name = path.filename().string();
-  return name.starts_with('.') && name.ends_with(kTemporary);
+  if (!name.starts_with('.') || !name.ends_with(kTemporary)) return false;
+  const fs::path file = name.substr(1, name.size() - 1 - kTemporary.size());
+  return file == kLatest || parse_name(file).has_value();
 }
 
 void sync_folder(const fs::path& folder) {

@@ -114,6 +114,16 @@ TEST(CheckpointFolder, TheNewestComesFirstAndOtherFilesDoNotCount) {
   EXPECT_EQ(list_checkpoints(folder.path()).front().filename(), "epoch_10.safetensors");
 }
 
+TEST(CheckpointFolder, OnlyInterruptedSavesOfOursAreRemoved) {
+  const TemporaryFolder folder;
+  for (const char* name : {".epoch_12.safetensors.tmp", ".epoch_2_iter_3.safetensors.tmp",
+                           ".latest.safetensors.tmp", ".somebodys.tmp", "epoch_1.safetensors", ".tmp"})
+    folder.write(name, "");
+  remove_interrupted_saves(folder.path());
+  EXPECT_EQ(names_in(folder.path()),
+            (std::vector<std::string>{".somebodys.tmp", ".tmp", "epoch_1.safetensors"}));
+}
+
 TEST(CheckpointFolder, AFailedWriteLeavesTheOldFileAndNoOther) {
   const TemporaryFolder folder;
   const fs::path file = folder.path() / "epoch_1.safetensors";
