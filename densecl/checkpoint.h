@@ -1,14 +1,14 @@
 // A checkpoint: a safetensors file with the complete state of a run, under the authors' tensor names.
 //
-//   encoder_q.… encoder_k.… queue queue_ptr queue2 queue2_ptr     as in the authors' files
-//   (densecl/state_file.h) momentum_buffer.encoder_q.…                                  of SGD, one a
-//   parameter, in the same layout
-//   __metadata__   format, epoch, iteration, step, updates, skipped_in_a_row, replaced, pictures, and the
-//   settings
-//                  that tell what was computed ("config.batch-size")
+//   encoder_q.… encoder_k.… queue queue_ptr queue2 queue2_ptr
+//       as in the authors' files (densecl/state_file.h)
+//   momentum_buffer.encoder_q.…
+//       of SGD, one a parameter, in the same layout
+//   __metadata__
+//       format, epoch, iteration, step, updates, skipped_in_a_row, replaced, pictures, and the settings that
+//       tell what was computed ("config.batch-size")
 //
-// No times, hosts or paths: the same run writes the same bytes. Checksums are those of
-// tensor/io/safetensors.h.
+// No times, hosts or paths: the same run writes the same bytes. Checksums: tensor/io/safetensors.h.
 #pragma once
 
 #include <filesystem>
