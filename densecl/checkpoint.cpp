@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "densecl/config_fields.h"
+#include "densecl/replace_file.h"
 #include "densecl/state_file.h"
 #include "tensor/check.h"
 

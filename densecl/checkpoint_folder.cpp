@@ -3,20 +3,19 @@
 #include <algorithm>
 #include <charconv>
 
-#include <fcntl.h>
+#include <unistd.h>
 
+#include "densecl/replace_file.h"
 #include "tensor/io/file_descriptor.h"
 
 namespace dcl::densecl {
 
 namespace fs = std::filesystem;
-using tensor::io::FileDescriptor;
 using tensor::io::throw_system_error;
 
 namespace {
 
 constexpr std::string_view kEnding = ".safetensors";
-constexpr std::string_view kTemporary = ".tmp";
 
 // Reads a number without leading zeros off the front of `text`.
 std::optional<std::int64_t> take_number(std::string_view& text) {
@@ -65,28 +64,10 @@ std::vector<Found> find_all(const fs::path& folder) {
   return all;
 }
 
-// Only what temporary_for() names: other hidden files of the folder are somebody else's.
+// Other hidden files of the folder are somebody else's.
 bool is_interrupted_save(const fs::path& path) {
-  const std::string name = path.filename().string();
-  if (!name.starts_with('.') || !name.ends_with(kTemporary)) return false;
-  const fs::path file = name.substr(1, name.size() - 1 - kTemporary.size());
-  return file == kLatest || parse_name(file).has_value();
-}
-
-void sync_folder(const fs::path& folder) {
-  const FileDescriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (descriptor.get() < 0) throw_system_error(folder.string(), "cannot be opened");
-  // Some file systems cannot sync a folder and say so with EINVAL; their renames are as safe as they get.
-  if (::fsync(descriptor.get()) != 0 && errno != EINVAL)
-    throw_system_error(folder.string(), "cannot be synced");
-}
-
-fs::path folder_of(const fs::path& file) {
-  return file.has_parent_path() ? file.parent_path() : fs::path(".");
-}
-
-fs::path temporary_for(const fs::path& file) {
-  return folder_of(file) / ("." + file.filename().string() + std::string(kTemporary));
+  const auto file = target_of_temporary(path);
+  return file && (file->filename() == kLatest || parse_name(*file).has_value());
 }
 
 }  // namespace
@@ -133,25 +114,8 @@ void remove_checkpoints(const fs::path& folder) {
   remove_interrupted_saves(folder);
 }
 
-void replace_file(const fs::path& file, const std::function<void(int, const std::string&)>& write) {
-  const fs::path temporary = temporary_for(file);
-  try {
-    FileDescriptor descriptor(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-    if (descriptor.get() < 0) throw_system_error(file.string(), "cannot be created");
-    write(descriptor.get(), file.string());
-    if (::fsync(descriptor.get()) != 0) throw_system_error(file.string(), "cannot be synced");
-    if (!descriptor.close()) throw_system_error(file.string(), "cannot be closed");
-    if (::rename(temporary.c_str(), file.c_str()) != 0)
-      throw_system_error(file.string(), "cannot be replaced");
-  } catch (...) {
-    ::unlink(temporary.c_str());
-    throw;
-  }
-  sync_folder(folder_of(file));
-}
-
 void link_latest(const fs::path& newest) {
-  const fs::path latest = folder_of(newest) / kLatest;
+  const fs::path latest = newest.parent_path() / kLatest;
   const fs::path temporary = temporary_for(latest);
   ::unlink(temporary.c_str());
   if (::symlink(newest.filename().c_str(), temporary.c_str()) != 0 ||
@@ -161,13 +125,13 @@ void link_latest(const fs::path& newest) {
     errno = code;
     throw_system_error(latest.string(), "cannot be linked");
   }
-  sync_folder(folder_of(newest));
+  sync_folder_of(newest);
 }
 
 void prune_checkpoints(const fs::path& newest, std::int64_t keep) {
   const auto last = parse_name(newest);
   check(last.has_value(), "{}: not the name of a checkpoint", newest.string());
-  auto all = find_all(folder_of(newest));
+  auto all = find_all(newest.parent_path());
   std::erase_if(all, [&](const Found& each) { return *last < each; });
   const std::int64_t surplus = std::max<std::int64_t>(0, std::ssize(all) - keep);
   for (const auto& each : std::span(all).first(static_cast<std::size_t>(surplus))) {

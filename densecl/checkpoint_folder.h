@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,13 +29,6 @@ bool holds_checkpoints(const std::filesystem::path& folder);
 /// Removes all checkpoints and what an interrupted save has left.
 void remove_checkpoints(const std::filesystem::path& folder);
 void remove_interrupted_saves(const std::filesystem::path& folder);
-
-/// Creates or replaces `file` so that, whatever happens, either the old or the new one is whole: `write`
-/// fills a temporary file beside it, which is synced and renamed, and then the folder is synced. Throws
-/// tensor::io::SystemError (or what `write` throws) with the temporary file removed and the old one
-/// untouched. A failed sync is not tried again.
-void replace_file(const std::filesystem::path& file,
-                  const std::function<void(int descriptor, const std::string& path)>& write);
 
 /// Points latest.safetensors to `newest` (a file of the folder), in one step.
 void link_latest(const std::filesystem::path& newest);

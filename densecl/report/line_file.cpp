@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "densecl/replace_file.h"
 #include "tensor/check.h"
 #include "tensor/io/file_descriptor.h"
 
@@ -24,13 +25,6 @@ bool write_all(int descriptor, std::string_view bytes) {
     bytes.remove_prefix(static_cast<std::size_t>(written));
   }
   return true;
-}
-
-// So that a rename outlives a power cut. A folder that cannot be opened for this is no reason to fail.
-void sync_folder(const std::filesystem::path& folder) {
-  const FileDescriptor descriptor(
-      ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (descriptor.get() >= 0) ::fsync(descriptor.get());
 }
 
 }  // namespace
@@ -58,17 +52,9 @@ void AppendFile::write(std::string_view bytes) {
 }
 
 void replace_file(const std::filesystem::path& path, std::string_view text) {
-  const std::filesystem::path part = path.string() + ".part";
-  FileDescriptor file(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (file.get() < 0) throw_system_error(part.string(), "cannot be written");
-  const bool written = write_all(file.get(), text) && ::fsync(file.get()) == 0 && file.close();
-  if (!written || ::rename(part.c_str(), path.c_str()) != 0) {
-    const int code = errno;
-    ::unlink(part.c_str());
-    errno = code;
-    throw_system_error(path.string(), "writing failed");
-  }
-  sync_folder(path.parent_path());
+  densecl::replace_file(path, [&](int descriptor, const std::string& shown_path) {
+    if (!write_all(descriptor, text)) throw_system_error(shown_path, "writing failed");
+  });
 }
 
 std::string read_text_file(const std::filesystem::path& path) {

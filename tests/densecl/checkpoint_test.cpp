@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "densecl/replace_file.h"
 #include "densecl/state_file.h"
 #include "tensor/check.h"
 #include "tests/support/pictures.h"
