@@ -8,7 +8,7 @@ set -euo pipefail
 
 packages=(
   g++ cmake ninja-build ccache git ca-certificates
-  libfmt-dev libspdlog-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev
+  libfmt-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev
   libeigen3-dev libopenblas-pthread-dev libhwy-dev
   libjpeg-dev libpng-dev zlib1g-dev
   libgtest-dev libbenchmark-dev libssl-dev
