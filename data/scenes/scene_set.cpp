@@ -29,13 +29,8 @@ bool in_validation(std::int64_t index) { return index % kValidationEvery == kVal
 void write_file(const fs::path& path, std::span<const std::uint8_t> bytes) {
   const tensor::io::FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
   if (file.get() < 0) tensor::io::throw_system_error(path.string(), "cannot be written");
-  while (!bytes.empty()) {
-    const ssize_t written =
-        ::write(file.get(), bytes.data(), std::min(bytes.size(), tensor::io::kMaxTransfer));
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) tensor::io::throw_system_error(path.string(), "writing failed");
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
+  if (!tensor::io::write_all(file.get(), bytes.data(), bytes.size()))
+    tensor::io::throw_system_error(path.string(), "writing failed");
 }
 
 void write_text(const fs::path& path, std::string_view text) {

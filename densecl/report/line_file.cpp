@@ -16,16 +16,7 @@ namespace {
 
 using tensor::io::FileDescriptor;
 using tensor::io::throw_system_error;
-
-bool write_all(int descriptor, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return false;
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
-}
+using tensor::io::write_all;
 
 }  // namespace
 
@@ -43,7 +34,7 @@ AppendFile::~AppendFile() { ::close(descriptor_); }
 void AppendFile::write(std::string_view bytes) {
   struct stat before{};
   const bool known = ::fstat(descriptor_, &before) == 0;
-  if (write_all(descriptor_, bytes)) return;
+  if (write_all(descriptor_, bytes.data(), bytes.size())) return;
   const int code = errno;
   if (known && S_ISREG(before.st_mode) && ::ftruncate(descriptor_, before.st_size) != 0)
     throw_system_error(path_.string(), "a torn line cannot be cut off");
@@ -53,7 +44,7 @@ void AppendFile::write(std::string_view bytes) {
 
 void replace_file(const std::filesystem::path& path, std::string_view text) {
   densecl::replace_file(path, [&](int descriptor, const std::string& shown_path) {
-    if (!write_all(descriptor, text)) throw_system_error(shown_path, "writing failed");
+    if (!write_all(descriptor, text.data(), text.size())) throw_system_error(shown_path, "writing failed");
   });
 }
 

@@ -1,6 +1,7 @@
 // A POSIX file descriptor that closes itself, and how a failed system call becomes an error.
 #pragma once
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <string>
@@ -35,6 +36,20 @@ class FileDescriptor {
  private:
   int descriptor_;
 };
+
+/// Writes all of it, in as many calls as it takes; false, with errno, when the system takes no more.
+inline bool write_all(int descriptor, const void* bytes, std::size_t count) {
+  const auto* at = static_cast<const char*>(bytes);
+  while (count > 0) {
+    const ssize_t written = ::write(descriptor, at, std::min(count, kMaxTransfer));
+    if (written < 0 && errno == EINTR) continue;
+    if (written == 0) errno = ENOSPC;
+    if (written <= 0) return false;
+    at += written;
+    count -= static_cast<std::size_t>(written);
+  }
+  return true;
+}
 
 /// Throws SystemError "PATH: WHAT (No space left on device)" from errno.
 [[noreturn]] inline void throw_system_error(const std::string& path, const char* what) {

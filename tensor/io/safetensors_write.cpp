@@ -1,10 +1,8 @@
 #include <algorithm>
-#include <cerrno>
 #include <unordered_set>
 
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
-#include <unistd.h>
 
 #include "tensor/io/file_descriptor.h"
 #include "tensor/io/safetensors.h"
@@ -89,16 +87,8 @@ std::string header_text(std::span<const NamedTensor> tensors, const std::vector<
   return text;
 }
 
-void write_all(int descriptor, const std::string& path, const void* bytes, std::size_t count) {
-  const auto* at = static_cast<const char*>(bytes);
-  while (count > 0) {
-    const ssize_t written = ::write(descriptor, at, std::min(count, kMaxTransfer));
-    if (written < 0 && errno == EINTR) continue;
-    if (written == 0) errno = ENOSPC;
-    if (written <= 0) throw_system_error(path, "cannot be written");
-    at += written;
-    count -= static_cast<std::size_t>(written);
-  }
+void write_bytes(int descriptor, const std::string& path, const void* bytes, std::size_t count) {
+  if (!write_all(descriptor, bytes, count)) throw_system_error(path, "cannot be written");
 }
 
 }  // namespace
@@ -108,10 +98,10 @@ void write_safetensors(int descriptor, const std::string& path, std::span<const 
   check_names(tensors, metadata, path);
   const auto order = data_order(tensors);
   const std::string header = header_text(tensors, order, metadata, path);
-  write_all(descriptor, path, header.data(), header.size());
+  write_bytes(descriptor, path, header.data(), header.size());
   for (const std::size_t i : order)
-    write_all(descriptor, path, tensors[i].tensor.raw(),
-              static_cast<std::size_t>(tensors[i].tensor.nbytes()));
+    write_bytes(descriptor, path, tensors[i].tensor.raw(),
+                static_cast<std::size_t>(tensors[i].tensor.nbytes()));
 }
 
 void write_safetensors(const std::string& path, std::span<const NamedTensor> tensors,
