@@ -24,8 +24,8 @@ struct StepResult {
   double loss_dense = 0;   // unweighted; 0 for MoCo-v2
   double loss = 0;
   double top1 = 0;  // 0 to 1
-  /// The first tensor, in the order of computation, that is not finite, where the loss is not; then neither
-  /// weights nor queues were changed.
+  /// The first tensor, in the order of computation, that is not finite; then no trained weight, momentum or
+  /// queue was changed (the key encoder has followed, and batch norm's statistics too unless skipping is on).
   std::optional<std::string> nonfinite;
 };
 
