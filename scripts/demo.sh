@@ -31,7 +31,7 @@ ln -sfn "demo_$number" work_dirs/demo
 # SIGTERM ends training with a checkpoint and exit status 0.
 timeout --foreground --preserve-status --signal=TERM "$max_seconds" \
   "$bin/densecl_train" work_dirs/scenes/JPEGImages --method densecl --arch resnet18 --image-size 64 \
-  --batch-size 64 --moco-k 2048 --neck-hidden 512 --bn-groups 2 --lr 0.06 --cos --epochs 15 --print-freq 10 \
+  --batch-size 64 --moco-k 2048 --moco-m 0.99 --neck-hidden 512 --bn-groups 2 --lr 0.06 --cos --epochs 15 --print-freq 10 \
   --workers 2 --seed 0 --output-dir "$output" "$@"
 
 echo

@@ -5,7 +5,6 @@
 #include <thread>
 
 #include <gtest/gtest.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include "tests/apps/training_run.h"
@@ -102,18 +101,6 @@ TEST(Train, SigtermSavesInsideTheEpochAndExitsWell) {
   EXPECT_EQ(latest.find("epoch_1_iter_"), 0U) << latest;
   EXPECT_EQ(place.train("stopped", {"--resume", "auto"}).status, 0);
   expect_same_as_reference(place.path("stopped"));
-}
-
-TEST(Train, ASecondInterruptStopsAtOnce) {
-  RunningProgram run("densecl_train",
-                     reference().place.flags("interrupted", {"--epochs", "1000", "-p", "1"}));
-  ASSERT_TRUE(run.wait_for("Epoch [1][1/5]"));
-  run.send(SIGINT);
-  run.send(SIGINT);  // may come together with the first
-  std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  run.send(SIGINT);
-  const int status = run.wait().status;
-  EXPECT_TRUE(status == -SIGINT || status == 0) << status;
 }
 
 TEST(Train, ALossThatIsNotFiniteStopsBeforeItIsSaved) {

@@ -15,7 +15,7 @@ ModelOptions small(Method method = Method::densecl) {
   return {.method = method, .arch = "resnet18", .dim = 8, .hidden = 16, .queue = 10, .options = kDouble};
 }
 
-Tensor order(std::vector<std::int64_t> values) {
+Tensor order(const std::vector<std::int64_t>& values) {
   const auto n = static_cast<std::int64_t>(values.size());
   return Tensor::from(values, {n});
 }

@@ -34,12 +34,12 @@ std::vector<double> stream(const std::string& name, std::int64_t n) {
 namespace {
 
 // Writes file-layout numbers into a tensor of the model.
-void write_file_layout(Tensor target, const std::string& name, const std::vector<double>& values) {
+void write_file_layout(Tensor& target, const std::string& name, const std::vector<double>& values) {
   const tensor::Shape file_shape = densecl::to_file_layout(name, target).shape();
   target.copy_from(densecl::from_file_layout(name, Tensor::from(values, file_shape)));
 }
 
-void fill_parameter(const std::string& name, Tensor target) {
+void fill_parameter(const std::string& name, Tensor& target) {
   std::vector<double> s = stream(name, target.numel());
   const double scale = target.dim() > 1 ? std::sqrt(6.0 / static_cast<double>(nn::fan_in(target))) : 0.1;
   const double shift = target.dim() == 1 && name.ends_with("weight") ? 1.0 : 0.0;
@@ -47,7 +47,7 @@ void fill_parameter(const std::string& name, Tensor target) {
   write_file_layout(target, name, s);
 }
 
-void fill_queue(const std::string& name, Tensor target) {  // [K, C]; the protocol's is [C, K]
+void fill_queue(const std::string& name, Tensor& target) {  // [K, C]; the protocol's is [C, K]
   const std::int64_t keys = target.size(0);
   const std::int64_t dim = target.size(1);
   std::vector<double> s = stream(name, target.numel());
@@ -91,7 +91,9 @@ densecl::ModelOptions model_options(const json& c, DType dtype) {
   o.temperature = c.at("temperature").get<double>();
   o.momentum = c.at("momentum_encoder").get<double>();
   o.bn_groups = c.value("bn_groups", std::int64_t{1});
-  if (c.contains("num_grid") && !c["num_grid"].is_null()) o.num_grid = c["num_grid"].get<std::int64_t>();
+  // As in the reference, null and 0 mean the map's own cells.
+  if (c.contains("num_grid") && !c["num_grid"].is_null() && c["num_grid"] != 0)
+    o.num_grid = c["num_grid"].get<std::int64_t>();
   o.options.dtype = dtype;
   return o;
 }
@@ -209,7 +211,7 @@ void compare(const json& expected, const json& got, const std::string& name, dou
       const json* found = expected.is_array() ? &got[std::stoul(key)]
                           : got.contains(key) ? &got[key]
                                               : nullptr;
-      const std::string path = name.empty() ? key : name + "." + key;
+      const std::string path = name.empty() ? key : fmt::format("{}.{}", name, key);
       if (found == nullptr)
         note(worst, std::numeric_limits<double>::infinity(), path, tolerance);
       else
