@@ -104,11 +104,9 @@ void conv2d_backward_input_fast(const Conv2dSizes& z, const T* dy, const T* weig
                              phase_h, phase_w);
 }
 
-#define DCL_INSTANTIATE(T)                                                            \
-  template void conv2d_fast<T>(const Conv2dSizes&, const T*, const T*, const T*, T*); \
-  template void conv2d_backward_input_fast<T>(const Conv2dSizes&, const T*, const T*, T*);
-DCL_INSTANTIATE(float)
-DCL_INSTANTIATE(double)
-#undef DCL_INSTANTIATE
+template void conv2d_fast<float>(const Conv2dSizes&, const float*, const float*, const float*, float*);
+template void conv2d_backward_input_fast<float>(const Conv2dSizes&, const float*, const float*, float*);
+template void conv2d_fast<double>(const Conv2dSizes&, const double*, const double*, const double*, double*);
+template void conv2d_backward_input_fast<double>(const Conv2dSizes&, const double*, const double*, double*);
 
 }  // namespace dcl::tensor::cpu

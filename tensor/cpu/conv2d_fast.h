@@ -10,10 +10,10 @@ namespace dcl::tensor::cpu {
 // overwrites all of its result. `bias` may be null. T is float or double.
 
 template <class T>
-void conv2d_fast(const Conv2dSizes& sizes, const T* x, const T* weight, const T* bias, T* y);
+void conv2d_fast(const Conv2dSizes& z, const T* x, const T* weight, const T* bias, T* y);
 template <class T>
-void conv2d_backward_input_fast(const Conv2dSizes& sizes, const T* dy, const T* weight, T* dx);
+void conv2d_backward_input_fast(const Conv2dSizes& z, const T* dy, const T* weight, T* dx);
 template <class T>
-void conv2d_backward_weight_fast(const Conv2dSizes& sizes, const T* dy, const T* x, T* dweight);
+void conv2d_backward_weight_fast(const Conv2dSizes& z, const T* dy, const T* x, T* dweight);
 
 }  // namespace dcl::tensor::cpu
