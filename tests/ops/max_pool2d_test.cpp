@@ -111,7 +111,7 @@ TEST(MaxPool2d, NoPictures) {
 }
 
 TEST(MaxPool2d, Errors) {
-  const auto call = [](Shape x, MaxPool2dParams params) {
+  const auto call = [](const Shape& x, MaxPool2dParams params) {
     return [=] { tensor::cpu::max_pool2d(random_tensor(x), params); };
   };
   expect_error(call({4, 4, 3}, {2, 2, 0}), {"max_pool2d", "[4,4,3]", "[N,H,W,C]"});

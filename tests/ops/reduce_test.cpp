@@ -1,5 +1,6 @@
 #include "tensor/ops/reduce.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "autograd/ops.h"
@@ -71,8 +72,7 @@ Tensor reference_sum(const Tensor& x, const std::vector<int>& dims, const Shape&
 
 Shape kept(const Row& row) {
   std::vector<std::int64_t> sizes = row.x.sizes();
-  for (std::size_t i = 0; i < sizes.size(); ++i)
-    if (row.dims.empty()) sizes[i] = 1;
+  if (row.dims.empty()) std::fill(sizes.begin(), sizes.end(), 1);
   for (const int d : row.dims) sizes[static_cast<std::size_t>(d < 0 ? d + row.x.dim() : d)] = 1;
   return Shape(sizes);
 }
