@@ -46,7 +46,7 @@ TEST(SgdUpdate, ErrorsChangeNothing) {
   const Tensor lr = Tensor::scalar(0.1);
   const SgdEntry good{random_tensor({3}, 1), random_tensor({3}, 2), random_tensor({3}, 3)};
   const Tensor before = good.param.clone();
-  const auto call = [&](SgdEntry bad, Tensor rate) {
+  const auto call = [&](const SgdEntry& bad, const Tensor& rate) {
     return [=] { tensor::cpu::sgd_update(std::vector<SgdEntry>{good, bad}, rate, {.momentum = 0.9}); };
   };
   expect_error(call({random_tensor({3}), random_tensor({4}), random_tensor({3})}, lr),
