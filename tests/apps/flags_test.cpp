@@ -14,7 +14,7 @@ namespace {
 
 using dcl::densecl::TrainConfig;
 
-std::optional<TrainConfig> parse(std::vector<std::string> arguments, std::string* answer = nullptr) {
+std::optional<TrainConfig> parse(const std::vector<std::string>& arguments, std::string* answer = nullptr) {
   std::vector<const char*> argv = {"densecl_train"};
   for (const auto& each : arguments) argv.push_back(each.c_str());
   std::string text;

@@ -67,7 +67,7 @@ TEST(CrossEntropy, NaNReachesTheLoss) {
 
 TEST(CrossEntropy, Errors) {
   const Tensor logits = Tensor::zeros({2, 3});
-  const auto targets = [](std::vector<std::int64_t> values) {
+  const auto targets = [](const std::vector<std::int64_t>& values) {
     const auto size = static_cast<std::int64_t>(values.size());
     return Tensor::from(values, {size});
   };
