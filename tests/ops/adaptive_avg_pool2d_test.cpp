@@ -73,7 +73,7 @@ TEST(AdaptiveAvgPool2d, NoPictures) {
 }
 
 TEST(AdaptiveAvgPool2d, Errors) {
-  const auto call = [](Shape x, std::int64_t out_h, std::int64_t out_w) {
+  const auto call = [](const Shape& x, std::int64_t out_h, std::int64_t out_w) {
     return [=] { tensor::cpu::adaptive_avg_pool2d(random_tensor(x), out_h, out_w); };
   };
   expect_error(call({4, 4, 3}, 1, 1), {"adaptive_avg_pool2d", "[4,4,3]", "[N,H,W,C]"});

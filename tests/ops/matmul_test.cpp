@@ -59,7 +59,8 @@ TEST(Matmul, Values) {
   table.push_back({0, 70, 33, 65});
   table.push_back({0, 200, 3, 40});
   table.push_back({9, 33, 17, 12});
-  for_each_case(table, [](const Row& row, MatmulParams params, Tensor a, Tensor b, const std::string& what) {
+  for_each_case(table, [](const Row& row, MatmulParams params, const Tensor& a, const Tensor& b,
+                          const std::string& what) {
     const Tensor expected = reference(a, b, params, row);
     expect_close(cpu::matmul(a, b, params), expected, {1e-12, 1e-13}, what);
     expect_close(cpu::matmul(a.to(DType::float32), b.to(DType::float32), params), expected, {1e-5, 1e-5},
