@@ -1,27 +1,22 @@
 // densecl_scenes OUT --count N --seed S: draws a synthetic picture set in PASCAL VOC's layout.
-#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
-#include <exception>
 
-#include <CLI/CLI.hpp>
 #include <fmt/core.h>
 
+#include "apps/support/command_line.h"
 #include "apps/support/version.h"
 #include "data/scenes/scene_set.h"
-#include "densecl/config_fields.h"
 #include "densecl/report/console.h"
 #include "tensor/cpu/threads.h"
 
 namespace {
 
+using dcl::apps::CommandLine;
 using dcl::data::scenes::SceneSetOptions;
 using dcl::densecl::report::Console;
 using dcl::densecl::report::format_duration;
-
-constexpr int kFailed = 1;
-constexpr int kUsedWrongly = 2;
 
 struct Arguments {
   std::string folder;
@@ -55,21 +50,16 @@ void check_arguments(Arguments& arguments) {
   parse_size(arguments.size, arguments.set.scene.width, arguments.set.scene.height);
 }
 
-void declare(CLI::App& app, Arguments& arguments) {
+void declare(CommandLine& line, Arguments& arguments) {
   SceneSetOptions& set = arguments.set;
-  app.option_defaults()->always_capture_default();
-  app.add_option("OUT", arguments.folder, "Folder to write; must not exist or be empty")
-      ->required()
-      ->capture_default_str();
-  app.add_option("--count", set.count, "Pictures to draw; every fifth is in the validation list")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}));
-  app.add_option("--seed", arguments.seed, "The same seed gives the same files");
-  app.add_option("--size", arguments.size, "Width x height in pixels, 32 to 4096 each");
-  app.add_option("--quality", set.quality, "JPEG quality")->check(CLI::Range(1, 100));
-  app.add_option("--threads", arguments.threads, "Threads that draw; the files do not depend on it")
-      ->check(CLI::Range(1, 1024));
-  app.set_version_flag("--version", dcl::apps::version_text("densecl_scenes"));
-  app.add_flag("--overwrite", set.overwrite, "Replace a set of scenes that stands in OUT");
+  line.positional("OUT", arguments.folder, "Folder to write; must not exist or be empty");
+  line.option("--count", set.count, "Pictures to draw; every fifth is in the validation list", 1, 1'000'000);
+  line.option("--seed", arguments.seed, "The same seed gives the same files");
+  line.option("--size", arguments.size, "Width x height in pixels, 32 to 4096 each");
+  line.option("--quality", set.quality, "JPEG quality", 1, 100);
+  line.option("--threads", arguments.threads, "Threads that draw; the files do not depend on it", 1, 1024);
+  line.option("--overwrite", set.overwrite, "Replace a set of scenes that stands in OUT");
+  line.check([&arguments] { check_arguments(arguments); });
 }
 
 void draw(const Arguments& arguments) {
@@ -90,49 +80,18 @@ void draw(const Arguments& arguments) {
                            arguments.set.scene.height, arguments.folder, elapsed()));
 }
 
-// CLI11's messages can have a second line with a hint; one line is what a caller can show.
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
-
-int complain(const std::string& line, int status) {
-  fmt::print(stderr, "densecl_scenes: {}\n", first_line(line));
-  return status;
-}
-
-// The line for arguments that nobody asked for.
-std::string unexpected(const CLI::App& app) {
-  const std::vector<std::string> rest = app.remaining();
-  const auto flag =
-      std::find_if(rest.begin(), rest.end(), [](const auto& text) { return text.starts_with("-"); });
-  if (flag == rest.end()) return fmt::format("unexpected argument \"{}\"", rest.front());
-  std::vector<std::string> known;
-  for (const auto* option : app.get_options())
-    if (!option->get_lnames().empty()) known.push_back("--" + option->get_lnames().front());
-  return fmt::format("unknown flag {}{}", *flag, dcl::densecl::did_you_mean(*flag, known));
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app(
+  CommandLine line(
+      "densecl_scenes",
       "Draws scenes of 1 to 6 partly hidden objects of ten classes, told apart by outline and texture,\n"
       "with boxes and masks, in PASCAL VOC's layout.",
-      "densecl_scenes");
+      dcl::apps::version_text("densecl_scenes"));
   Arguments arguments;
-  declare(app, arguments);
-  try {
-    app.parse(argc, argv);
-    check_arguments(arguments);
-  } catch (const CLI::Success& answer) {  // --help, --version
-    return app.exit(answer);
-  } catch (const CLI::ExtrasError&) {
-    return complain(unexpected(app), kUsedWrongly);
-  } catch (const std::exception& error) {
-    return complain(error.what(), kUsedWrongly);
-  }
-  try {
+  declare(line, arguments);
+  return line.run(argc, argv, [&] {
     draw(arguments);
     return 0;
-  } catch (const std::exception& error) {
-    return complain(error.what(), kFailed);
-  }
+  });
 }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "apps/support/command_line.h"
 #include "apps/support/flags.h"
 #include "apps/support/signals.h"
 #include "densecl/report/run_report.h"
@@ -17,12 +18,12 @@
 
 namespace {
 
+using dcl::apps::kFailed;
+using dcl::apps::kUsedWrongly;
 using dcl::densecl::TrainConfig;
 using dcl::densecl::Trainer;
 using dcl::densecl::report::RunReport;
 
-constexpr int kFailed = 1;
-constexpr int kUsedWrongly = 2;
 constexpr int kNotAllWritten = 3;
 
 int complain(const std::exception& error, int status) {

@@ -8,9 +8,9 @@
 #include <mutex>
 #include <thread>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "apps/support/command_line.h"
 #include "data/decode.h"
 #include "data/folder_source.h"
 #include "data/loader.h"
@@ -88,27 +88,15 @@ int run(const Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Measures the loader: pictures a second, decoded and augmented.");
+  dcl::apps::CommandLine line("bench_loader",
+                              "Measures the loader: pictures a second, decoded and augmented.");
   Options o;
-  app.add_option("DATA", o.folder, "folder of JPEG and PNG files")->required();
-  app.add_option("--size", o.size, "side of a view in pixels")
-      ->check(CLI::Range(1, 16384))
-      ->capture_default_str();
-  app.add_option("--threads", o.threads, "worker threads")->check(CLI::Range(1, 1024))->capture_default_str();
-  app.add_option("--count", o.count, "pictures to take, the set again from its start where it is smaller")
-      ->check(CLI::Range(1, 100'000'000))
-      ->capture_default_str();
-  app.add_option("--stage", o.stage, "what pictures_per_s counts: decode, or views (decoding and both views)")
-      ->check(CLI::IsMember({"decode", "views"}))
-      ->capture_default_str();
-  try {
-    app.parse(argc, argv);
-    return run(o);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
-    std::cerr << "bench_loader: " << error.what() << '\n';
-  } catch (const std::exception& error) {
-    std::cerr << "bench_loader: " << error.what() << '\n';
-  }
-  return 2;
+  line.positional("DATA", o.folder, "folder of JPEG and PNG files");
+  line.option("--size", o.size, "side of a view in pixels", 1, 16384);
+  line.option("--threads", o.threads, "worker threads", 1, 1024);
+  line.option("--count", o.count, "pictures to take, the set again from its start where it is smaller", 1,
+              100'000'000);
+  line.choice("--stage", o.stage, "what pictures_per_s counts: decode, or views (decoding and both views)",
+              {{"decode", "decode"}, {"views", "views"}});
+  return line.run(argc, argv, [&] { return run(o); }, dcl::apps::kUsedWrongly);
 }

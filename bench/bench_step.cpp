@@ -6,13 +6,12 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
-#include <map>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "apps/support/command_line.h"
 #include "densecl/model.h"
 #include "optim/sgd.h"
 #include "tensor/cpu/threads.h"
@@ -37,31 +36,26 @@ struct Options {
   int warmup = 2;
 };
 
-const std::map<std::string, std::string> kMethods{
-    {"densecl", "densecl"}, {"mocov2", "mocov2"}, {"moco_v2", "mocov2"}, {"forward", "forward"}};
+void check_backend(const Options& o) {
+  dcl::check(o.device == "cpu", "--device cuda: this build has no CUDA backend");
+  dcl::check(o.precision == "fp32", "--precision bf16: this build computes in fp32 only");
+}
 
-void add_flags(CLI::App& app, Options& o) {
-  app.add_option("--arch", o.arch, "resnet18, 34, 50, 101 or 152")->capture_default_str();
-  app.add_option("--size", o.size, "side of a view in pixels")
-      ->check(CLI::Range(32, 4096))
-      ->capture_default_str();
-  app.add_option("--batch", o.batch, "pairs a step")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--queue", o.queue, "keys a queue")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--method", o.method, "densecl, mocov2 or forward")
-      ->transform(CLI::CheckedTransformer(kMethods))
-      ->capture_default_str();
-  app.add_option("--precision", o.precision, "fp32 or bf16")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, std::string>{{"fp32", "fp32"}, {"f32", "fp32"}, {"bf16", "bf16"}}))
-      ->capture_default_str();
-  app.add_option("--device", o.device, "cpu or cuda")
-      ->check(CLI::IsMember({"cpu", "cuda"}))
-      ->capture_default_str();
-  app.add_option("--threads", o.threads, "threads")->check(CLI::Range(1, 1024))->capture_default_str();
-  app.add_option("--steps", o.steps, "timed steps")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--warmup", o.warmup, "steps before them")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+void add_flags(dcl::apps::CommandLine& line, Options& o) {
+  constexpr std::int64_t kMany = 1'000'000'000;
+  line.option("--arch", o.arch, "resnet18, 34, 50, 101 or 152");
+  line.option("--size", o.size, "side of a view in pixels", 32, 4096);
+  line.option("--batch", o.batch, "pairs a step", 1, kMany);
+  line.option("--queue", o.queue, "keys a queue", 1, kMany);
+  line.choice("--method", o.method, "densecl, mocov2 or forward",
+              {{"densecl", "densecl"}, {"mocov2", "mocov2"}, {"moco_v2", "mocov2"}, {"forward", "forward"}});
+  line.choice("--precision", o.precision, "fp32 or bf16",
+              {{"fp32", "fp32"}, {"f32", "fp32"}, {"bf16", "bf16"}});
+  line.choice("--device", o.device, "cpu or cuda", {{"cpu", "cpu"}, {"cuda", "cuda"}});
+  line.option("--threads", o.threads, "threads", 1, 1024);
+  line.option("--steps", o.steps, "timed steps", 1, 1'000'000);
+  line.option("--warmup", o.warmup, "steps before them", 0, 1'000'000);
+  line.check([&o] { check_backend(o); });
 }
 
 std::int64_t resident_mib() {
@@ -119,8 +113,6 @@ double median_seconds(const std::function<void()>& step, int warmup, int steps) 
 }
 
 void run(const Options& o) {
-  dcl::check(o.device == "cpu", "bench_step: --device cuda: this build has no CUDA backend");
-  dcl::check(o.precision == "fp32", "bench_step: --precision bf16: this build computes in fp32 only");
   tensor::cpu::set_num_threads(o.threads);
   densecl::ContrastiveModel model(
       {.method = o.method == "densecl" ? densecl::Method::densecl : densecl::Method::mocov2,
@@ -148,18 +140,14 @@ void run(const Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Times a DenseCL or MoCo-v2 training step.");
+  dcl::apps::CommandLine line("bench_step", "Times a DenseCL or MoCo-v2 training step.");
   Options options;
-  add_flags(app, options);
-  try {
-    app.parse(argc, argv);
-    run(options);
-    return 0;
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
-    std::cerr << "bench_step: " << error.what() << '\n';
-  } catch (const std::exception& error) {
-    std::cerr << "bench_step: " << error.what() << '\n';
-  }
-  return 2;
+  add_flags(line, options);
+  return line.run(
+      argc, argv,
+      [&] {
+        run(options);
+        return 0;
+      },
+      dcl::apps::kUsedWrongly);
 }

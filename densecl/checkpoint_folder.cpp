@@ -54,12 +54,20 @@ std::optional<Found> parse_name(const fs::path& path) {
   return Found{*epoch - 1, *iteration, path};
 }
 
+// What can be listed; a folder that cannot be read, or that breaks off, shows when it is written.
+std::vector<fs::path> entries_of(const fs::path& folder) {
+  std::vector<fs::path> entries;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
+    entries.push_back(entry->path());
+  return entries;
+}
+
 // Oldest first.
 std::vector<Found> find_all(const fs::path& folder) {
   std::vector<Found> all;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error))
-    if (auto found = parse_name(entry.path())) all.push_back(std::move(*found));
+  for (const auto& entry : entries_of(folder))
+    if (auto found = parse_name(entry)) all.push_back(std::move(*found));
   std::sort(all.begin(), all.end());
   return all;
 }
@@ -96,11 +104,9 @@ bool holds_checkpoints(const fs::path& folder) {
 }
 
 void remove_interrupted_saves(const fs::path& folder) {
-  std::vector<fs::path> leftovers;
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error))
-    if (is_interrupted_save(entry.path())) leftovers.push_back(entry.path());
-  for (const auto& path : leftovers) fs::remove(path, error);
+  for (const auto& entry : entries_of(folder))
+    if (is_interrupted_save(entry)) fs::remove(entry, error);
 }
 
 void remove_checkpoints(const fs::path& folder) {

@@ -1,6 +1,7 @@
 #include "densecl/trainer.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 
 #include "data/folder_source.h"
@@ -18,6 +19,20 @@ std::shared_ptr<const data::Source> open_source(const TrainConfig& config) {
   auto source = std::make_shared<const data::FolderSource>(config.data);
   check_against_set(config, source->size());
   return source;
+}
+
+// After a stop was asked for a step may take this long to its end; saving and leaving need the rest of the
+// thirty seconds that a cluster leaves a job.
+constexpr std::chrono::seconds kPatience(10);
+
+// True once `should_stop` has been true for that long.
+std::function<bool()> out_of_patience(const std::function<bool()>& should_stop) {
+  using Clock = std::chrono::steady_clock;
+  return [&should_stop, since = std::optional<Clock::time_point>()]() mutable {
+    if (!should_stop()) return false;
+    if (!since) since = Clock::now();
+    return Clock::now() - *since >= kPatience;
+  };
 }
 
 }  // namespace
@@ -78,8 +93,7 @@ TrainResult Trainer::run(report::Observer& observer, const std::function<bool()>
   };
   bool stopped = false;
   while (!done() && !stopped) {
-    train_one_epoch(observer, should_stop);
-    stopped = should_stop();
+    stopped = !train_one_epoch(observer, should_stop) || should_stop();
     if (epoch_to_save() && !done() && !stopped) save(observer);
   }
   if (stopped) observer.on_message(Level::info, "stopped by a signal");
@@ -89,14 +103,21 @@ TrainResult Trainer::run(report::Observer& observer, const std::function<bool()>
   return {stopped && !done(), all_saved_, state_.position};
 }
 
-void Trainer::train_one_epoch(report::Observer& observer, const std::function<bool()>& should_stop) {
+bool Trainer::train_one_epoch(report::Observer& observer, const std::function<bool()>& should_stop) {
   const std::int64_t epoch = state_.position.epoch;
   while (state_.position.epoch == epoch && !done() && !should_stop()) {
     clock_.start_step();
     const data::Batch batch = next_batch();
     clock_.data_ready();
     const Position at = state_.position;
-    const StepResult step = step_.run(batch, at);
+    // Short steps need no way out.
+    const bool may_abandon = clock_.last_step() > std::chrono::duration<double>(kPatience).count() / 4;
+    const StepResult step = step_.run(batch, at, may_abandon ? out_of_patience(should_stop) : nullptr);
+    if (step.abandoned) {
+      observer.on_message(Level::info,
+                          fmt::format("step {} takes too long to wait for: taken back", at.step));
+      return false;
+    }
     count(batch, step);
     clock_.end_step();
     flush_messages(observer);
@@ -106,6 +127,7 @@ void Trainer::train_one_epoch(report::Observer& observer, const std::function<bo
       report_step(at, step, observer);
     }
   }
+  return true;
 }
 
 data::Batch Trainer::next_batch() {
@@ -176,7 +198,7 @@ void Trainer::save(report::Observer& observer) {
   try {
     last_good_ = save_checkpoint(config_.output_dir, config_, state_, model_, optimizer_).filename().string();
     observer.on_message(Level::info, fmt::format("saved {}", last_good_));
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {  // nothing that a disk does ends the run
     all_saved_ = false;
     observer.on_message(Level::error,
                         fmt::format("{}: not saved; the last good checkpoint is {}, the run goes on",

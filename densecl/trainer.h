@@ -44,9 +44,10 @@ class Trainer {
   /// What a reader of the log wants to know first, several lines.
   std::string start_block() const;
 
-  /// Trains to the end, or until `should_stop`, asked before every step, returns true. Saves into
-  /// config.output_dir, which exists, every --save-freq epochs and at the end; a checkpoint that cannot be
-  /// written is said and does not end the run. Throws Error, without saving, when a loss is not finite,
+  /// Trains to the end, or until `should_stop` returns true: a step under way is finished where that takes at
+  /// most ten seconds, and otherwise taken back, so that a run is saved and over within half a minute. Saves
+  /// into config.output_dir, which exists, every --save-freq epochs and at the end; a checkpoint that cannot
+  /// be written is said and does not end the run. Throws Error, without saving, when a loss is not finite,
   /// naming the step and the first tensor that is not.
   TrainResult run(report::Observer& observer, const std::function<bool()>& should_stop);
 
@@ -55,8 +56,8 @@ class Trainer {
   data::LoaderOptions loader_options();
   bool done() const { return state_.position.step >= total_steps(); }
 
-  /// To the end of the epoch, or of the run.
-  void train_one_epoch(report::Observer& observer, const std::function<bool()>& should_stop);
+  /// To the end of the epoch, or of the run. False when a step was abandoned.
+  bool train_one_epoch(report::Observer& observer, const std::function<bool()>& should_stop);
   data::Batch next_batch();
   void skip_or_stop(const StepResult& step, report::Observer& observer);
   void count(const data::Batch& batch, const StepResult& step);

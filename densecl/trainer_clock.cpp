@@ -16,6 +16,7 @@ void TrainerClock::data_ready() { window_data_ += seconds_since(start_); }
 
 void TrainerClock::end_step() {
   const double seconds = seconds_since(start_);
+  last_ = seconds;
   total_ += seconds;
   window_ += seconds;
   ++steps_;

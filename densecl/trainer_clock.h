@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <limits>
 
 namespace dcl::densecl {
 
@@ -19,6 +20,8 @@ class TrainerClock {
   void restart_window();
   /// Seconds that `steps` more will take, by the mean over this process's whole run.
   double eta(std::int64_t steps) const;
+  /// Seconds that the last step took; infinity before the first has ended.
+  double last_step() const { return last_; }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -27,6 +30,7 @@ class TrainerClock {
   }
 
   Clock::time_point start_{};
+  double last_ = std::numeric_limits<double>::infinity();
   double total_ = 0;  // seconds
   std::int64_t steps_ = 0;
   double window_ = 0;

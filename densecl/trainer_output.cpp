@@ -10,6 +10,18 @@ namespace dcl::densecl {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+// True where the run would add to checkpoints that the one it goes on from does not belong to.
+bool resumes_from_elsewhere(const TrainConfig& config) {
+  if (config.resume.empty() || config.resume == "auto") return false;
+  std::error_code error;
+  const fs::path folder = fs::absolute(config.resume, error).parent_path();
+  return !error && fs::exists(config.resume, error) && !fs::equivalent(folder, config.output_dir, error);
+}
+
+}  // namespace
+
 void check_output_folder(const TrainConfig& config) {
   std::error_code error;
   const fs::file_status status = fs::status(config.output_dir, error);
@@ -20,6 +32,9 @@ void check_output_folder(const TrainConfig& config) {
       !holds_checkpoints(config.output_dir) || !config.resume.empty() || config.overwrite,
       "--output-dir {}: holds checkpoints of a run; --resume auto goes on with it, --overwrite removes them",
       config.output_dir);
+  check(!holds_checkpoints(config.output_dir) || !resumes_from_elsewhere(config),
+        "--output-dir {}: holds checkpoints of another run than --resume {}", config.output_dir,
+        config.resume);
 }
 
 void prepare_output_folder(const TrainConfig& config) {

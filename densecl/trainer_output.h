@@ -6,7 +6,7 @@
 namespace dcl::densecl {
 
 /// Throws where config.output_dir is no folder, or holds checkpoints and neither resume nor overwrite was
-/// asked for. Writes nothing.
+/// asked for, or resume names a checkpoint of another folder. Writes nothing.
 void check_output_folder(const TrainConfig& config);
 
 /// Makes the folder where it is missing, writes config.toml, and removes what interrupted saves have left

@@ -5,6 +5,7 @@
 
 #include "autograd/variable.h"
 #include "tensor/device.h"
+#include "tensor/interrupt.h"
 #include "tensor/ops/concat.h"
 #include "tensor/random.h"
 
@@ -18,13 +19,19 @@ bool all_finite(const Tensor& tensor) {
   return std::all_of(values, values + tensor.numel(), [](float value) { return std::isfinite(value); });
 }
 
-// Running statistics of batch norm, which a forward pass changes even when its loss is thrown away.
-class StatisticsCopy {
+bool is_statistic(const std::string& name) {
+  return name.find(".running_") != std::string::npos || name.ends_with(".num_batches_tracked");
+}
+
+bool is_of_key_encoder(const std::string& name) { return name.starts_with("encoder_k."); }
+
+// What a forward pass changes even when its loss is thrown away.
+class Copy {
  public:
-  explicit StatisticsCopy(const ContrastiveModel& model) {
+  template <class Wanted>
+  Copy(const ContrastiveModel& model, const Wanted& wanted) {
     for (auto& [name, tensor] : model.state())
-      if (name.find(".running_") != std::string::npos || name.ends_with(".num_batches_tracked"))
-        copies_.emplace_back(tensor, tensor.clone());
+      if (wanted(name)) copies_.emplace_back(tensor, tensor.clone());
   }
   void restore() {
     for (auto& [tensor, copy] : copies_) tensor.copy_from(copy);
@@ -55,33 +62,46 @@ std::optional<std::string> first_nonfinite(const std::vector<NamedTensor>& tenso
   return found == tensors.end() ? std::nullopt : std::optional(found->name);
 }
 
-StepResult TrainStep::run(const data::Batch& batch, const Position& position) {
+StepResult TrainStep::run(const data::Batch& batch, const Position& position,
+                          const std::function<bool()>& abandon) {
   StepResult result;
   result.lr = lr(position);
   result.lambda = lambda(position.step);
-  std::optional<StatisticsCopy> statistics;
-  if (config_.skip_nonfinite > 0) statistics.emplace(model_);
+  std::optional<Copy> statistics;
+  std::optional<Copy> before;
+  if (config_.skip_nonfinite > 0) statistics.emplace(model_, is_statistic);
+  if (abandon)
+    before.emplace(model_, [](const auto& name) { return is_statistic(name) || is_of_key_encoder(name); });
   Keys keys;
-  for (std::int64_t part = 0; part < config_.accumulate && !result.nonfinite; ++part) {
-    const StepOutput out = forward(batch, position.step, part, result.lambda);
+  try {
+    const tensor::InterruptScope scope(abandon);
+    keys = differentiate(batch, position.step, result);
+  } catch (const tensor::Interrupted&) {
+    before->restore();
+    result.abandoned = true;
+  }
+  if (result.nonfinite && statistics) statistics->restore();
+  if (!result.nonfinite && !result.abandoned) update(keys, result.lr);
+  optimizer_.zero_grad();
+  return result;
+}
+
+TrainStep::Keys TrainStep::differentiate(const data::Batch& batch, std::int64_t step, StepResult& result) {
+  Keys keys;
+  for (std::int64_t part = 0; part < config_.accumulate; ++part) {
+    const StepOutput out = forward(batch, step, part, result.lambda);
     accumulate(result, out);
     if (!std::isfinite(out.loss.value().item())) {
       result.nonfinite = first_nonfinite(step_tensors(batch, model_, out)).value_or("loss");
-      break;
+      return keys;
     }
     autograd::backward(out.loss,
                        Tensor::full(out.loss.shape(), 1.0 / static_cast<double>(config_.accumulate)));
     keys.global.push_back(out.keys);
     if (model_.dense()) keys.dense.push_back(out.dense_keys);
   }
-  if (!result.nonfinite && config_.skip_nonfinite > 0) result.nonfinite = first_nonfinite_gradient();
-  if (!result.nonfinite) {
-    update(keys, result.lr);
-  } else if (statistics) {
-    statistics->restore();
-  }
-  optimizer_.zero_grad();
-  return result;
+  if (config_.skip_nonfinite > 0) result.nonfinite = first_nonfinite_gradient();
+  return keys;
 }
 
 StepOutput TrainStep::forward(const data::Batch& batch, std::int64_t step, std::int64_t part, double lambda) {

@@ -5,6 +5,7 @@
 // first part's keys only; SGD and queue come once, after the last part; batch norm sees the part.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,6 +28,8 @@ struct StepResult {
   /// The first tensor, in the order of computation, that is not finite; then no trained weight, momentum or
   /// queue was changed (the key encoder has followed, and batch norm's statistics too unless skipping is on).
   std::optional<std::string> nonfinite;
+  /// The step was left before its end and everything stands as before it.
+  bool abandoned = false;
 };
 
 class TrainStep {
@@ -36,7 +39,9 @@ class TrainStep {
             optim::Sgd& optimizer)
       : config_(config), iterations_(iterations), model_(model), optimizer_(optimizer) {}
 
-  StepResult run(const data::Batch& batch, const Position& position);
+  /// With `abandon`, asked before every op, the step can be left: it then costs a copy of the key encoder.
+  StepResult run(const data::Batch& batch, const Position& position,
+                 const std::function<bool()>& abandon = nullptr);
 
   /// The order in which the key encoder sees part `part` of the batch at `step`: a function of the seed. With
   /// one group of batch norm there is nothing to shuffle.
@@ -51,6 +56,8 @@ class TrainStep {
     std::vector<Tensor> dense;
   };
 
+  /// Queries, keys, losses and gradients, without SGD and queue.
+  Keys differentiate(const data::Batch& batch, std::int64_t step, StepResult& result);
   StepOutput forward(const data::Batch& batch, std::int64_t step, std::int64_t part, double lambda);
   void accumulate(StepResult& result, const StepOutput& out) const;
   void update(const Keys& keys, double lr);

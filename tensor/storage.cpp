@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <new>
@@ -17,12 +18,15 @@ namespace {
 
 constexpr std::int64_t kAlignment = 64;
 constexpr std::int64_t kHugePage = std::int64_t{2} << 20;
+constexpr std::int64_t kMostBytes =
+    std::numeric_limits<std::int64_t>::max() - 2 * kHugePage;  // can be rounded up
 
 std::int64_t round_up(std::int64_t bytes, std::int64_t to) { return (bytes + to - 1) / to * to; }
 
 // Large blocks start on huge pages: a ResNet's activations are tens of megabytes each, and 4 KiB pages cost a
 // fault and a TLB entry apiece.
 void* system_allocate(std::int64_t bytes) {
+  check(bytes <= kMostBytes, "allocator: {} bytes of memory cannot be had", bytes);
   const bool large = bytes >= 2 * kHugePage;
   const std::int64_t alignment = large ? kHugePage : kAlignment;
   void* block =
@@ -63,7 +67,7 @@ class CachingAllocator final : public Allocator {
   ~CachingAllocator() override { free_all(); }
 
   void* allocate(std::int64_t bytes) override {
-    const std::int64_t size = rounded(bytes);
+    const std::int64_t size = rounded(std::min(bytes, kMostBytes));
     const std::scoped_lock lock(mutex_);
     void* block = take_cached(size);
     if (block == nullptr) {
@@ -79,8 +83,13 @@ class CachingAllocator final : public Allocator {
     const std::scoped_lock lock(mutex_);
     const std::int64_t size = sizes_.at(block);
     stats_.live -= size;
-    stats_.cached += size;
-    free_.emplace(size, block);
+    try {
+      free_.emplace(size, block);
+      stats_.cached += size;
+    } catch (const std::bad_alloc&) {  // no memory even for the note that the block is free
+      sizes_.erase(block);
+      std::free(block);
+    }
   }
 
   void release_cached() override {

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "apps/support/command_line.h"
 #include "apps/support/config_file.h"
 #include "apps/support/version.h"
 #include "densecl/config_fields.h"
@@ -65,7 +66,7 @@ void add_field(CLI::App& app, Given& given, const ConfigField& field) {
 }
 
 void add_flags(CLI::App& app, Given& given) {
-  app.allow_extras();  // looked at in check_extras, for a better message
+  app.allow_extras();  // looked at in check_extras
   app.set_help_flag("-h,--help", "print this text");
   app.add_flag("--version", given.version, "print commit, compiler, BLAS and CUDA");
   std::string names;
@@ -86,13 +87,7 @@ std::vector<std::string> known_flags(const CLI::App& app) {
 
 void check_extras(const CLI::App& app) {
   const auto extras = app.remaining();
-  const auto flag = std::find_if(extras.begin(), extras.end(),
-                                 [](const std::string& each) { return each.size() > 1 && each[0] == '-'; });
-  if (flag != extras.end()) {
-    const std::string name = flag->substr(0, flag->find('='));
-    fail("unknown flag {}{}", name, densecl::did_you_mean(name, known_flags(app)));
-  }
-  check(extras.empty(), "unexpected argument '{}'", extras.empty() ? "" : extras.front());
+  if (!extras.empty()) fail("{}", unexpected_arguments(extras, known_flags(app)));
 }
 
 std::string one_line(std::string text) {

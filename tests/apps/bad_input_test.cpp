@@ -95,6 +95,8 @@ TEST(BadInput, OutputFolders) {
 }
 
 TEST(BadInput, CheckpointsToResumeFrom) {
+  place().folder().write("used/epoch_3.safetensors", "somebody's");
+  place().folder().write("used/metrics.jsonl", "{\"step\":1}\n");
   ASSERT_EQ(place().train("good", {"--max-iters", "2"}).status, 0);
   const fs::path checkpoint = place().path("good/epoch_1_iter_2.safetensors");
   const std::string metrics = read_bytes(place().path("good/metrics.jsonl"));
@@ -106,6 +108,10 @@ TEST(BadInput, CheckpointsToResumeFrom) {
                  "--moco-k is 32, the checkpoint has 64");
   expect_refused(place().train("good", {"--resume", "auto", "-b", "8"}),
                  "--batch-size is 8, the checkpoint has 4");
+  // A checkpoint of one folder does not go on into another that holds a run of its own.
+  expect_refused(place().train("used", {"--resume", checkpoint.string()}),
+                 "holds checkpoints of another run");
+  EXPECT_EQ(names_in(place().path("used")).size(), 2U);
   fs::resize_file(checkpoint, fs::file_size(checkpoint) - 1);
   expect_refused(place().train("good", {"--resume", "auto"}), "epoch_1_iter_2.safetensors");
   expect_refused(place().train("good", {"--resume", checkpoint.string()}), "epoch_1_iter_2.safetensors");

@@ -131,6 +131,31 @@ TEST(TrainStep, TheOrderForTheKeysFollowsFromSeedStepAndPart) {
   EXPECT_EQ(Trained(config).step.permutation(3, 0).to_vector<std::int64_t>()[5], 5);
 }
 
+// Left before any of its ops, a step leaves no trace: the next ones give the same bits as if nothing had
+// been.
+TEST(TrainStep, AnAbandonedStepIsTakenBack) {
+  TrainConfig config = small_config();
+  config.bn_groups = 2;
+  config.accumulate = 2;
+  config.batch_size = 8;
+  Trained never(config);
+  Trained often(config);
+  for (Trained* each : {&never, &often}) each->model.initialise(1);
+  const auto batch = random_batch(config, 3);
+  int ops = 0;
+  ASSERT_FALSE(never.step.run(batch, {0, 0, 0}, [&] { return ++ops < 0; }).abandoned);
+  ASSERT_GT(ops, 300);
+  for (int leave = 1; leave <= ops; leave += 37) {
+    int left = leave;
+    EXPECT_TRUE(often.step.run(batch, {0, 0, 0}, [&] { return --left == 0; }).abandoned) << leave;
+  }
+  often.step.run(batch, {0, 0, 0});
+  const auto expected = never.model.state();
+  const auto got = often.model.state();
+  for (std::size_t i = 0; i < got.size(); ++i)
+    EXPECT_EQ(got[i].tensor.to_vector<double>(), expected[i].tensor.to_vector<double>()) << got[i].name;
+}
+
 TEST(TrainStep, LambdaAndLearningRateFollowTheirSchedules) {
   TrainConfig config = small_config();
   config.lambda_warmup = 5;

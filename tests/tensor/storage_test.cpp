@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <limits>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -94,8 +95,8 @@ TEST(Allocator, BlocksAreAlignedAndApart) {
 
 TEST(Allocator, MemoryThatCannotBeHadIsAnErrorAndIsNotCounted) {
   const MemoryStats before = allocator({}).stats();
-  dcl::test::expect_error([] { const Storage a(std::int64_t{1} << 55, {}); },
-                          {"allocator", "bytes of memory"});
+  for (const std::int64_t bytes : {std::int64_t{1} << 55, std::numeric_limits<std::int64_t>::max()})
+    dcl::test::expect_error([&] { const Storage a(bytes, {}); }, {"allocator", "bytes of memory"});
   EXPECT_EQ(since(before).live, 0);
   EXPECT_EQ(allocator({}).stats().peak, before.peak);
 }

@@ -6,9 +6,9 @@
 #include <iostream>
 #include <tuple>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "apps/support/command_line.h"
 #include "tests/support/augment_cases.h"
 
 namespace {
@@ -42,17 +42,10 @@ int run(const std::string& folder) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Runs every stage of the augmentation on Pillow's previous one and compares the pixels.");
+  dcl::apps::CommandLine line(
+      "augment_golden",
+      "Runs every stage of the augmentation on Pillow's previous one and compares the pixels.");
   std::string folder;
-  app.add_option("DIR", folder, "folder with augment.json and its pictures")->required();
-  try {
-    app.parse(argc, argv);
-    return run(folder);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
-    std::cerr << "augment_golden: " << error.what() << '\n';
-  } catch (const std::exception& error) {
-    std::cerr << "augment_golden: " << error.what() << '\n';
-  }
-  return 2;
+  line.positional("DIR", folder, "folder with augment.json and its pictures");
+  return line.run(argc, argv, [&] { return run(folder); }, dcl::apps::kUsedWrongly);
 }

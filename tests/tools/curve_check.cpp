@@ -5,8 +5,7 @@
 #include <fstream>
 #include <iostream>
 
-#include <CLI/CLI.hpp>
-
+#include "apps/support/command_line.h"
 #include "tensor/check.h"
 #include "tests/support/curves.h"
 
@@ -55,19 +54,10 @@ int run(const Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Compares training runs with recorded bands.");
+  dcl::apps::CommandLine line("curve_check", "Compares training runs with recorded bands.");
   Arguments arguments;
-  app.add_option("CURVES", arguments.curves, "bands, JSON (tests/golden/curves)")->required();
-  app.add_option("METRICS", arguments.metrics, "metrics.jsonl of one run each")->required();
-  app.add_option("--svg", arguments.svg, "draw bands and runs into this file");
-  try {
-    app.parse(argc, argv);
-    return run(arguments);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
-    std::cerr << "curve_check: " << error.what() << '\n';
-  } catch (const std::exception& error) {
-    std::cerr << "curve_check: " << error.what() << '\n';
-  }
-  return 2;
+  line.positional("CURVES", arguments.curves, "bands, JSON (tests/golden/curves)");
+  line.positional("METRICS", arguments.metrics, "metrics.jsonl of one run each");
+  line.option("--svg", arguments.svg, "draw bands and runs into this file");
+  return line.run(argc, argv, [&] { return run(arguments); }, dcl::apps::kUsedWrongly);
 }

@@ -5,8 +5,7 @@
 #include <iostream>
 #include <limits>
 
-#include <CLI/CLI.hpp>
-
+#include "apps/support/command_line.h"
 #include "tests/support/reference_case.h"
 
 namespace {
@@ -38,26 +37,17 @@ int run(const std::string& path, DType dtype) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Runs a reference case and compares every number with the recorded ones.");
+  dcl::apps::CommandLine line("parity",
+                              "Runs a reference case and compares every number with the recorded ones.");
   std::string path;
   std::string dtype = "f64";
   std::string device = "cpu";
-  app.add_option("CASE", path, "reference case, JSON")->required();
-  app.add_option("--dtype", dtype, "f64 or f32 (also fp64, fp32)")
-      ->check(CLI::IsMember({"f64", "f32", "fp64", "fp32"}))
-      ->capture_default_str();
-  app.add_option("--device", device, "cpu or cuda")
-      ->check(CLI::IsMember({"cpu", "cuda"}))
-      ->capture_default_str();
-  try {
-    app.parse(argc, argv);
-    dcl::check(device == "cpu", "parity: --device cuda: this build has no CUDA backend");
-    return run(path, dtype.ends_with("64") ? DType::float64 : DType::float32);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
-    std::cerr << "parity: " << error.what() << '\n';
-  } catch (const std::exception& error) {
-    std::cerr << "parity: " << error.what() << '\n';
-  }
-  return 2;
+  line.positional("CASE", path, "reference case, JSON");
+  line.choice("--dtype", dtype, "f64 or f32 (also fp64, fp32)",
+              {{"f64", "f64"}, {"f32", "f32"}, {"fp64", "f64"}, {"fp32", "f32"}});
+  line.choice("--device", device, "cpu or cuda", {{"cpu", "cpu"}, {"cuda", "cuda"}});
+  line.check([&] { dcl::check(device == "cpu", "--device cuda: this build has no CUDA backend"); });
+  return line.run(
+      argc, argv, [&] { return run(path, dtype == "f64" ? DType::float64 : DType::float32); },
+      dcl::apps::kUsedWrongly);
 }
