@@ -24,7 +24,7 @@ endif()
 find_program(DCL_CCACHE ccache)
 if(DCL_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1
-                                  ${DCL_CCACHE})
+                                  CCACHE_SLOPPINESS=pch_defines,time_macros ${DCL_CCACHE})
 endif()
 
 # Tests and test tools only call what is measured: in a release they are compiled for the compiler's speed.

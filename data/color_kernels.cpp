@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-// Three instruction sets are enough: what every x86-64 has, AVX2, AVX-512.
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
+#include "tensor/cpu/vector_targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "data/color_kernels.cpp"
 #include <hwy/foreach_target.h>
@@ -223,9 +223,9 @@ void turn_hue(std::uint8_t* pixels, std::size_t count, std::uint8_t turn) {
   for_each_block(pixels, count, [turn](Block& p) HWY_ATTR { turn_block(p, turn); });
 }
 
-const ColorKernels* kernels() {
+const ColorKernels& kernels() {
   static constexpr ColorKernels all{blend_with, blend_with_luma, to_luma, sum_of_luma, turn_hue};
-  return &all;
+  return all;
 }
 
 }  // namespace
@@ -236,14 +236,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace dcl::data {
 
-namespace {
-HWY_EXPORT(kernels);
-}  // namespace
-
-const ColorKernels& color_kernels() {
-  static const auto* chosen = HWY_DYNAMIC_DISPATCH(kernels)();
-  return *chosen;
-}
+DCL_VECTOR_DISPATCH(kernels, const ColorKernels& color_kernels())
 
 }  // namespace dcl::data
 #endif  // HWY_ONCE

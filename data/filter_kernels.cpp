@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-// Three instruction sets are enough: what every x86-64 has, AVX2, AVX-512.
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
+#include "tensor/cpu/vector_targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "data/filter_kernels.cpp"
 #include <hwy/foreach_target.h>
@@ -103,9 +103,9 @@ void box_column(const std::uint8_t* leaves, const std::uint8_t* enters, const st
   }
 }
 
-const FilterKernels* kernels() {
+const FilterKernels& kernels() {
   static constexpr FilterKernels all{resample_rows, resample_column, box_row, box_column};
-  return &all;
+  return all;
 }
 
 }  // namespace
@@ -116,14 +116,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace dcl::data {
 
-namespace {
-HWY_EXPORT(kernels);
-}  // namespace
-
-const FilterKernels& filter_kernels() {
-  static const auto* chosen = HWY_DYNAMIC_DISPATCH(kernels)();
-  return *chosen;
-}
+DCL_VECTOR_DISPATCH(kernels, const FilterKernels& filter_kernels())
 
 }  // namespace dcl::data
 #endif  // HWY_ONCE

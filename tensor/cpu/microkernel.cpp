@@ -2,8 +2,11 @@
 
 #include <cstddef>
 
+#include "tensor/cpu/vector_targets.h"
+
 // Four instruction sets are enough: 32 wide registers, 16 wide ones with fused multiply-add, 16 narrow ones,
 // plain C++. (The others would be compiled for nothing.)
+#undef HWY_DISABLED_TARGETS
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tensor/cpu/microkernel.cpp"
@@ -123,18 +126,8 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace dcl::tensor::cpu {
 
-HWY_EXPORT(describe_float);
-HWY_EXPORT(describe_double);
-
-template <>
-const Microkernel<float>& microkernel<float>() {
-  return HWY_DYNAMIC_DISPATCH(describe_float)();
-}
-
-template <>
-const Microkernel<double>& microkernel<double>() {
-  return HWY_DYNAMIC_DISPATCH(describe_double)();
-}
+DCL_VECTOR_DISPATCH(describe_float, template <> const Microkernel<float>& microkernel<float>())
+DCL_VECTOR_DISPATCH(describe_double, template <> const Microkernel<double>& microkernel<double>())
 
 }  // namespace dcl::tensor::cpu
 #endif  // HWY_ONCE

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-// Three instruction sets are enough: what every x86-64 has, AVX2, AVX-512.
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
+#include "tensor/cpu/vector_targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tensor/ops/batch_norm_act_kernels.cpp"
 #include <hwy/foreach_target.h>
@@ -167,13 +167,13 @@ void apply_backward(BatchNormRows size, const T* grad_y, const T* x, const Batch
 }
 
 template <class T>
-const BatchNormKernels<T>* kernels() {
+const BatchNormKernels<T>& kernels() {
   static constexpr BatchNormKernels<T> all{moments<T>, apply<T>, reduce<T>, apply_backward<T>};
-  return &all;
+  return all;
 }
 
-const BatchNormKernels<float>* float_kernels() { return kernels<float>(); }
-const BatchNormKernels<double>* double_kernels() { return kernels<double>(); }
+const BatchNormKernels<float>& float_kernels() { return kernels<float>(); }
+const BatchNormKernels<double>& double_kernels() { return kernels<double>(); }
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
@@ -183,22 +183,8 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace dcl::tensor::cpu {
 
-namespace {
-HWY_EXPORT(float_kernels);
-HWY_EXPORT(double_kernels);
-}  // namespace
-
-template <>
-const BatchNormKernels<float>& batch_norm_kernels<float>() {
-  static const auto* chosen = HWY_DYNAMIC_DISPATCH(float_kernels)();
-  return *chosen;
-}
-
-template <>
-const BatchNormKernels<double>& batch_norm_kernels<double>() {
-  static const auto* chosen = HWY_DYNAMIC_DISPATCH(double_kernels)();
-  return *chosen;
-}
+DCL_VECTOR_DISPATCH(float_kernels, template <> const BatchNormKernels<float>& batch_norm_kernels<float>())
+DCL_VECTOR_DISPATCH(double_kernels, template <> const BatchNormKernels<double>& batch_norm_kernels<double>())
 
 }  // namespace dcl::tensor::cpu
 #endif  // HWY_ONCE

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <limits>
 
-// Three instruction sets are enough: what every x86-64 has, AVX2, AVX-512.
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
+#include "tensor/cpu/vector_targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tensor/ops/info_nce_kernels.cpp"
 #include <hwy/foreach_target.h>
@@ -83,22 +83,8 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace dcl::tensor::cpu {
 
-namespace {
-HWY_EXPORT(float_fold);
-HWY_EXPORT(double_fold);
-}  // namespace
-
-template <>
-FoldScores<float> fold_scores<float>() {
-  static const auto chosen = HWY_DYNAMIC_DISPATCH(float_fold)();
-  return chosen;
-}
-
-template <>
-FoldScores<double> fold_scores<double>() {
-  static const auto chosen = HWY_DYNAMIC_DISPATCH(double_fold)();
-  return chosen;
-}
+DCL_VECTOR_DISPATCH(float_fold, template <> FoldScores<float> fold_scores<float>())
+DCL_VECTOR_DISPATCH(double_fold, template <> FoldScores<double> fold_scores<double>())
 
 }  // namespace dcl::tensor::cpu
 #endif  // HWY_ONCE

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-// Three instruction sets are enough: what every x86-64 has, AVX2, AVX-512.
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
+#include "tensor/cpu/vector_targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tensor/ops/max_pool2d_kernels.cpp"
 #include <hwy/foreach_target.h>
@@ -118,13 +118,13 @@ void backward_row(const MaxPool2dSizes& s, const T* grad_y, const std::uint8_t* 
 }
 
 template <class T>
-const MaxPool2dKernels<T>* kernels() {
+const MaxPool2dKernels<T>& kernels() {
   static constexpr MaxPool2dKernels<T> all{forward_row<T>, backward_row<T>};
-  return &all;
+  return all;
 }
 
-const MaxPool2dKernels<float>* float_kernels() { return kernels<float>(); }
-const MaxPool2dKernels<double>* double_kernels() { return kernels<double>(); }
+const MaxPool2dKernels<float>& float_kernels() { return kernels<float>(); }
+const MaxPool2dKernels<double>& double_kernels() { return kernels<double>(); }
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
@@ -134,22 +134,8 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace dcl::tensor::cpu {
 
-namespace {
-HWY_EXPORT(float_kernels);
-HWY_EXPORT(double_kernels);
-}  // namespace
-
-template <>
-const MaxPool2dKernels<float>& max_pool2d_kernels<float>() {
-  static const auto* chosen = HWY_DYNAMIC_DISPATCH(float_kernels)();
-  return *chosen;
-}
-
-template <>
-const MaxPool2dKernels<double>& max_pool2d_kernels<double>() {
-  static const auto* chosen = HWY_DYNAMIC_DISPATCH(double_kernels)();
-  return *chosen;
-}
+DCL_VECTOR_DISPATCH(float_kernels, template <> const MaxPool2dKernels<float>& max_pool2d_kernels<float>())
+DCL_VECTOR_DISPATCH(double_kernels, template <> const MaxPool2dKernels<double>& max_pool2d_kernels<double>())
 
 }  // namespace dcl::tensor::cpu
 #endif  // HWY_ONCE

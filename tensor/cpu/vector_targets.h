@@ -1,0 +1,20 @@
+// Kernels that are compiled once for each instruction set and chosen at run time (Google Highway).
+//
+// Such a file includes this header, defines HWY_TARGET_INCLUDE as itself, includes hwy/foreach_target.h, puts
+// its kernels into HWY_NAMESPACE, and ends with a DCL_VECTOR_DISPATCH for each of them inside #if HWY_ONCE.
+#pragma once
+
+// Three instruction sets are enough: what every x86-64 has, AVX2, AVX-512. The others would be compiled for
+// nothing.
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
+
+// Defines the function `declaration`, which returns what `chosen`, a function of HWY_NAMESPACE, returned for
+// the best instruction set that this machine has; it is asked once.
+#define DCL_VECTOR_DISPATCH(chosen, declaration)              \
+  namespace {                                                 \
+  HWY_EXPORT(chosen);                                         \
+  }                                                           \
+  declaration {                                               \
+    static const auto& best = HWY_DYNAMIC_DISPATCH(chosen)(); \
+    return best;                                              \
+  }
