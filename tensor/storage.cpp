@@ -165,8 +165,11 @@ class CachingAllocator final : public Allocator {
 Allocator& cpu_allocator() {
   // Never destroyed: tensors with static storage duration may outlive any order of destruction.
   static Allocator* const instance = []() -> Allocator* {
-    const char* choice = std::getenv("DCL_ALLOCATOR");
-    if (choice != nullptr && std::string_view(choice) == "plain") return new PlainAllocator;
+    const char* set = std::getenv("DCL_ALLOCATOR");
+    const std::string_view choice = set == nullptr ? "caching" : set;
+    check(choice == "caching" || choice == "plain", "DCL_ALLOCATOR is '{}', expected caching or plain",
+          choice);
+    if (choice == "plain") return new PlainAllocator;
     return new CachingAllocator;
   }();
   return *instance;

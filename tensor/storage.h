@@ -17,7 +17,8 @@ struct MemoryStats {
 
 /// A training step frees and asks for the same sizes each time, so freed blocks are kept and handed out
 /// again. With the environment variable DCL_ALLOCATOR=plain every block goes straight to the system, so that
-/// sanitizers see stale reads. All functions may be called from any thread.
+/// sanitizers see stale reads (the default is caching; anything else is refused). All functions may be called
+/// from any thread.
 class Allocator {
  public:
   virtual ~Allocator() = default;

@@ -8,13 +8,10 @@
 // nothing.
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)
 
-// Defines the function `declaration`, which returns what `chosen`, a function of HWY_NAMESPACE, returned for
-// the best instruction set that this machine has; it is asked once.
-#define DCL_VECTOR_DISPATCH(chosen, declaration)              \
-  namespace {                                                 \
-  HWY_EXPORT(chosen);                                         \
-  }                                                           \
-  declaration {                                               \
-    static const auto& best = HWY_DYNAMIC_DISPATCH(chosen)(); \
-    return best;                                              \
-  }
+// Defines the function `declaration`: it returns what `chosen`, a function of HWY_NAMESPACE, returns for the
+// best instruction set that this machine has (or a test allows).
+#define DCL_VECTOR_DISPATCH(chosen, declaration) \
+  namespace {                                    \
+  HWY_EXPORT(chosen);                            \
+  }                                              \
+  declaration { return HWY_DYNAMIC_DISPATCH(chosen)(); }
