@@ -87,7 +87,7 @@ int main(int argc, char** argv) {
       "densecl_scenes",
       "Draws scenes of 1 to 6 partly hidden objects of ten classes, told apart by outline and texture,\n"
       "with boxes and masks, in PASCAL VOC's layout.",
-      dcl::apps::version_text("densecl_scenes"));
+      [] { return dcl::apps::version_text("densecl_scenes"); });
   Arguments arguments;
   declare(line, arguments);
   return line.run(argc, argv, [&] {

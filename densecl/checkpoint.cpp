@@ -119,8 +119,8 @@ void check_same_run(const Checkpoint& checkpoint, const TrainConfig& config, std
         checkpoint.state.pictures);
   const auto& [epoch, iteration, step] = checkpoint.state.position;
   const std::int64_t iterations = pictures / config.batch_size;
-  check(iteration < iterations && epoch <= step && step - iteration == epoch * iterations &&
-            checkpoint.state.updates <= step,
+  check(iteration < iterations && iteration <= step && (step - iteration) % iterations == 0 &&
+            (step - iteration) / iterations == epoch && checkpoint.state.updates <= step,
         "{}: broken checkpoint: epoch {}, iteration {}, step {} do not go together", source, epoch, iteration,
         step);
 }

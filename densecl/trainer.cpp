@@ -21,17 +21,14 @@ std::shared_ptr<const data::Source> open_source(const TrainConfig& config) {
   return source;
 }
 
-// After a stop was asked for a step may take this long to its end; saving and leaving need the rest of the
-// thirty seconds that a cluster leaves a job.
-constexpr std::chrono::seconds kPatience(10);
-
 // True once `should_stop` has been true for that long.
-std::function<bool()> out_of_patience(const std::function<bool()>& should_stop) {
+std::function<bool()> out_of_patience(const std::function<bool()>& should_stop,
+                                      std::chrono::milliseconds patience) {
   using Clock = std::chrono::steady_clock;
-  return [&should_stop, since = std::optional<Clock::time_point>()]() mutable {
+  return [&should_stop, patience, since = std::optional<Clock::time_point>()]() mutable {
     if (!should_stop()) return false;
     if (!since) since = Clock::now();
-    return Clock::now() - *since >= kPatience;
+    return Clock::now() - *since >= patience;
   };
 }
 
@@ -96,7 +93,7 @@ TrainResult Trainer::run(report::Observer& observer, const std::function<bool()>
     stopped = !train_one_epoch(observer, should_stop) || should_stop();
     if (epoch_to_save() && !done() && !stopped) save(observer);
   }
-  if (stopped) observer.on_message(Level::info, "stopped by a signal");
+  if (stopped && !done()) observer.on_message(Level::info, "stopped by a signal");
   if (state_.position.step > 0 && save_tried_ != state_.position) save(observer);
   flush_messages(observer);
   observer.on_finish();
@@ -107,13 +104,15 @@ bool Trainer::train_one_epoch(report::Observer& observer, const std::function<bo
   const std::int64_t epoch = state_.position.epoch;
   while (state_.position.epoch == epoch && !done() && !should_stop()) {
     clock_.start_step();
-    const data::Batch batch = next_batch();
+    data::Batch batch = next_batch();
     clock_.data_ready();
     const Position at = state_.position;
-    // Short steps need no way out.
-    const bool may_abandon = clock_.last_step() > std::chrono::duration<double>(kPatience).count() / 4;
-    const StepResult step = step_.run(batch, at, may_abandon ? out_of_patience(should_stop) : nullptr);
+    // Short steps need no way out; how long the first takes nobody knows.
+    const bool may_abandon = clock_.last_step() > std::chrono::duration<double>(patience_).count() / 4;
+    const StepResult step =
+        step_.run(batch, at, may_abandon ? out_of_patience(should_stop, patience_) : nullptr);
     if (step.abandoned) {
+      first_batch_ = std::move(batch);
       observer.on_message(Level::info,
                           fmt::format("step {} takes too long to wait for: taken back", at.step));
       return false;

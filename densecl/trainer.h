@@ -1,6 +1,7 @@
 // A training run from pictures to checkpoints: DenseCL or MoCo-v2 as TrainConfig says.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -37,6 +38,10 @@ class Trainer {
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
+  /// After a stop was asked for, a step may take this long to its end; saving and leaving need the rest of
+  /// the thirty seconds that a cluster leaves a job.
+  void set_patience(std::chrono::milliseconds patience) { patience_ = patience; }
+
   /// What is done already: zero, or where the checkpoint stands.
   const Position& position() const { return state_.position; }
   /// Steps that the run has in all.
@@ -44,11 +49,11 @@ class Trainer {
   /// What a reader of the log wants to know first, several lines.
   std::string start_block() const;
 
-  /// Trains to the end, or until `should_stop` returns true: a step under way is finished where that takes at
-  /// most ten seconds, and otherwise taken back, so that a run is saved and over within half a minute. Saves
-  /// into config.output_dir, which exists, every --save-freq epochs and at the end; a checkpoint that cannot
-  /// be written is said and does not end the run. Throws Error, without saving, when a loss is not finite,
-  /// naming the step and the first tensor that is not.
+  /// Trains to the end, or until `should_stop` returns true: a step under way is finished where that takes no
+  /// longer than the patience, and otherwise taken back. Saves into config.output_dir, which exists, every
+  /// --save-freq epochs and at the end; a checkpoint that cannot be written is said and does not end the run.
+  /// Throws Error, without saving, when a loss is not finite, naming the step and the first tensor that is
+  /// not.
   TrainResult run(report::Observer& observer, const std::function<bool()>& should_stop);
 
  private:
@@ -78,6 +83,7 @@ class Trainer {
   std::string last_good_ = "none";      // the newest checkpoint's name
   std::optional<Position> save_tried_;  // where the last save was, whatever came of it
   bool all_saved_ = true;
+  std::chrono::milliseconds patience_{10'000};
 
   std::mutex messages_mutex_;
   std::vector<std::pair<report::Level, std::string>> messages_;  // from loader threads, and from before run()

@@ -1,6 +1,7 @@
 #include "densecl/trainer_output.h"
 
 #include <filesystem>
+#include <optional>
 
 #include "densecl/checkpoint_folder.h"
 #include "densecl/report/line_file.h"
@@ -12,12 +13,19 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// True where the run would add to checkpoints that the one it goes on from does not belong to.
-bool resumes_from_elsewhere(const TrainConfig& config) {
-  if (config.resume.empty() || config.resume == "auto") return false;
+// The checkpoint of the output folder that --resume names, or nothing: it is one of another folder, none at
+// all, or left to be found.
+std::optional<fs::path> named_checkpoint(const TrainConfig& config) {
+  if (config.resume.empty() || config.resume == "auto") return std::nullopt;
   std::error_code error;
-  const fs::path folder = fs::absolute(config.resume, error).parent_path();
-  return !error && fs::exists(config.resume, error) && !fs::equivalent(folder, config.output_dir, error);
+  const fs::path file = fs::canonical(config.resume, error);
+  if (error || !fs::equivalent(file.parent_path(), config.output_dir, error) || error) return std::nullopt;
+  return fs::path(config.output_dir) / file.filename();
+}
+
+bool holds_a_run(const fs::path& folder) {
+  std::error_code error;
+  return holds_checkpoints(folder) || fs::exists(folder / "metrics.jsonl", error);
 }
 
 }  // namespace
@@ -32,9 +40,10 @@ void check_output_folder(const TrainConfig& config) {
       !holds_checkpoints(config.output_dir) || !config.resume.empty() || config.overwrite,
       "--output-dir {}: holds checkpoints of a run; --resume auto goes on with it, --overwrite removes them",
       config.output_dir);
-  check(!holds_checkpoints(config.output_dir) || !resumes_from_elsewhere(config),
-        "--output-dir {}: holds checkpoints of another run than --resume {}", config.output_dir,
-        config.resume);
+  const bool from_elsewhere = !config.resume.empty() && config.resume != "auto" && !named_checkpoint(config);
+  check(!from_elsewhere || !fs::exists(config.resume, error) || !holds_a_run(config.output_dir),
+        "--output-dir {}: holds a run that --resume {} is not of; --resume auto goes on with the one there",
+        config.output_dir, config.resume);
 }
 
 void prepare_output_folder(const TrainConfig& config) {
@@ -48,6 +57,9 @@ void prepare_output_folder(const TrainConfig& config) {
   }
   if (config.overwrite) remove_checkpoints(config.output_dir);
   remove_interrupted_saves(config.output_dir);
+  // What is newer than a checkpoint that was named is of a branch that is given up: should this run be killed
+  // before it saves, --resume auto must not go back to it.
+  if (const auto named = named_checkpoint(config)) link_latest(*named);
 }
 
 }  // namespace dcl::densecl

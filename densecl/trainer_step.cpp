@@ -78,6 +78,7 @@ StepResult TrainStep::run(const data::Batch& batch, const Position& position,
     keys = differentiate(batch, position.step, result);
   } catch (const tensor::Interrupted&) {
     before->restore();
+    model_.bump_versions();
     result.abandoned = true;
   }
   if (result.nonfinite && statistics) statistics->restore();

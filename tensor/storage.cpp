@@ -18,8 +18,7 @@ namespace {
 
 constexpr std::int64_t kAlignment = 64;
 constexpr std::int64_t kHugePage = std::int64_t{2} << 20;
-constexpr std::int64_t kMostBytes =
-    std::numeric_limits<std::int64_t>::max() - 2 * kHugePage;  // can be rounded up
+constexpr std::int64_t kMostBytes = std::numeric_limits<std::int64_t>::max() / 4;  // sums of a few fit
 
 std::int64_t round_up(std::int64_t bytes, std::int64_t to) { return (bytes + to - 1) / to * to; }
 
@@ -67,7 +66,8 @@ class CachingAllocator final : public Allocator {
   ~CachingAllocator() override { free_all(); }
 
   void* allocate(std::int64_t bytes) override {
-    const std::int64_t size = rounded(std::min(bytes, kMostBytes));
+    check(bytes <= kMostBytes, "allocator: {} bytes of memory cannot be had", bytes);
+    const std::int64_t size = rounded(bytes);
     const std::scoped_lock lock(mutex_);
     void* block = take_cached(size);
     if (block == nullptr) {

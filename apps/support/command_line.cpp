@@ -1,13 +1,11 @@
 #include "apps/support/command_line.h"
 
-#include <algorithm>
+#include <charconv>
 #include <exception>
+#include <iostream>
 #include <utility>
 
-#include <CLI/CLI.hpp>
-#include <fmt/core.h>
-
-#include "densecl/config_fields.h"
+#include "apps/support/cli11.h"
 
 namespace dcl::apps {
 
@@ -18,29 +16,42 @@ struct CommandLine::Parser {
 
 namespace {
 
-std::vector<std::string> known_flags(const CLI::App& app) {
-  std::vector<std::string> names;
-  for (const auto* option : app.get_options())
-    for (const auto& name : option->get_lnames()) names.push_back("--" + name);
-  return names;
+template <class T>
+T parse_number(const std::string& flag, const std::string& text, T low, T high) {
+  T value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool whole = end == text.data() + text.size() && error != std::errc::invalid_argument;
+  dcl::check(whole, "{}: '{}' is not a whole number", flag, text);
+  dcl::check(error == std::errc() && low <= value && value <= high,
+             "{}: {} is out of range, expected {} to {}", flag, text, low, high);
+  return value;
 }
 
-// CLI11's messages can have a second line with a hint; one line is what a caller can show.
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+template <class T>
+void add_number(CLI::App& app, const std::string& flag, T& value, const std::string& help, T low, T high) {
+  app.add_option_function<std::string>(
+         flag, [=, &value](const std::string& text) { value = parse_number(flag, text, low, high); }, help)
+      ->type_name(fmt::format("{}..{}", low, high))
+      ->default_str(fmt::format("{}", value));
+}
 
-int complain(const CLI::App& app, const std::string& line, int status) {
-  fmt::print(stderr, "{}: {}\n", app.get_name(), first_line(line));
+// Streams, unlike fmt, do not throw where nobody can read.
+int complain(const CLI::App& app, const std::exception& error, int status) {
+  std::cerr << app.get_name() << ": " << error.what() << '\n';
   return status;
 }
 
 }  // namespace
 
-CommandLine::CommandLine(const std::string& program, const std::string& purpose, const std::string& version)
+CommandLine::CommandLine(const std::string& program, const std::string& purpose,
+                         const std::function<std::string()>& version)
     : parser_(std::make_unique<Parser>()) {
-  parser_->app.name(program);
-  parser_->app.description(purpose);
-  parser_->app.option_defaults()->always_capture_default();
-  if (!version.empty()) parser_->app.set_version_flag("--version", version);
+  CLI::App& app = parser_->app;
+  app.name(program);
+  app.description(purpose);
+  app.allow_extras();  // looked at by parse()
+  app.option_defaults()->always_capture_default()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  if (version) app.set_version_flag("--version", version);
 }
 
 CommandLine::~CommandLine() = default;
@@ -51,7 +62,9 @@ void CommandLine::positional(const std::string& name, std::string& value, const 
 
 void CommandLine::positional(const std::string& name, std::vector<std::string>& values,
                              const std::string& help) {
-  parser_->app.add_option(name, values, help)->required();
+  parser_->app.add_option(name, values, help)
+      ->required()
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
 void CommandLine::option(const std::string& flag, std::string& value, const std::string& help) {
@@ -60,11 +73,11 @@ void CommandLine::option(const std::string& flag, std::string& value, const std:
 
 void CommandLine::option(const std::string& flag, std::int64_t& value, const std::string& help,
                          std::int64_t low, std::int64_t high) {
-  parser_->app.add_option(flag, value, help)->check(CLI::Range(low, high));
+  add_number(parser_->app, flag, value, help, low, high);
 }
 
 void CommandLine::option(const std::string& flag, int& value, const std::string& help, int low, int high) {
-  parser_->app.add_option(flag, value, help)->check(CLI::Range(low, high));
+  add_number(parser_->app, flag, value, help, low, high);
 }
 
 void CommandLine::option(const std::string& flag, bool& value, const std::string& help) {
@@ -73,10 +86,19 @@ void CommandLine::option(const std::string& flag, bool& value, const std::string
 
 void CommandLine::choice(const std::string& flag, std::string& value, const std::string& help,
                          const std::map<std::string, std::string>& meaning) {
-  std::vector<std::string> words;
-  for (const auto& [word, means] : meaning) words.push_back(word);
-  parser_->app.add_option(flag, value, help)->check(CLI::IsMember(words));
-  check([&value, meaning] { value = meaning.at(value); });
+  std::string words;
+  for (const auto& [word, means] : meaning) words += (words.empty() ? "" : ", ") + word;
+  parser_->app
+      .add_option_function<std::string>(
+          flag,
+          [&value, flag, meaning, words](const std::string& word) {
+            const auto found = meaning.find(word);
+            dcl::check(found != meaning.end(), "{}: '{}' is unknown, expected one of {}", flag, word, words);
+            value = found->second;
+          },
+          help)
+      ->type_name("WORD")
+      ->default_str(value);
 }
 
 void CommandLine::check(std::function<void()> values) { parser_->checks.push_back(std::move(values)); }
@@ -84,28 +106,18 @@ void CommandLine::check(std::function<void()> values) { parser_->checks.push_bac
 int CommandLine::run(int argc, const char* const* argv, const std::function<int()>& body, int failed) {
   CLI::App& app = parser_->app;
   try {
-    app.parse(argc, argv);
+    parse(app, argc, argv);
     for (const auto& check : parser_->checks) check();
   } catch (const CLI::Success& answer) {  // --help, --version
     return app.exit(answer);
-  } catch (const CLI::ExtrasError&) {
-    return complain(app, unexpected_arguments(app.remaining(), known_flags(app)), kUsedWrongly);
   } catch (const std::exception& error) {
-    return complain(app, error.what(), kUsedWrongly);
+    return complain(app, error, kUsedWrongly);
   }
   try {
     return body();
   } catch (const std::exception& error) {
-    return complain(app, error.what(), failed);
+    return complain(app, error, failed);
   }
-}
-
-std::string unexpected_arguments(std::span<const std::string> rest, std::span<const std::string> known) {
-  const auto flag =
-      std::ranges::find_if(rest, [](const auto& text) { return text.size() > 1 && text[0] == '-'; });
-  if (flag == rest.end()) return fmt::format("unexpected argument '{}'", rest.front());
-  const std::string name = flag->substr(0, flag->find('='));
-  return fmt::format("unknown flag {}{}", name, densecl::did_you_mean(name, known));
 }
 
 }  // namespace dcl::apps

@@ -5,7 +5,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -20,8 +19,9 @@ inline constexpr int kUsedWrongly = 2;
 /// default, and --help shows it.
 class CommandLine {
  public:
-  /// `program`: its name, as in messages. `version`: what --version prints; empty: there is no such flag.
-  CommandLine(const std::string& program, const std::string& purpose, const std::string& version = "");
+  /// `program`: its name, as in messages. `version`: what --version prints; without it there is no such flag.
+  CommandLine(const std::string& program, const std::string& purpose,
+              const std::function<std::string()>& version = nullptr);
   ~CommandLine();
   CommandLine(const CommandLine&) = delete;
   CommandLine& operator=(const CommandLine&) = delete;
@@ -31,7 +31,7 @@ class CommandLine {
   void positional(const std::string& name, std::vector<std::string>& values, const std::string& help);
 
   void option(const std::string& flag, std::string& value, const std::string& help);
-  /// `low` to `high`, both included.
+  /// A whole decimal number from `low` to `high`. Of a flag that is given twice the last counts.
   void option(const std::string& flag, std::int64_t& value, const std::string& help, std::int64_t low,
               std::int64_t high);
   void option(const std::string& flag, int& value, const std::string& help, int low, int high);
@@ -51,9 +51,5 @@ class CommandLine {
   struct Parser;
   std::unique_ptr<Parser> parser_;
 };
-
-/// One line about the first of `rest`, arguments that nobody asked for: an unknown flag, with the one of
-/// `known` that looks most like it, or a word too many.
-std::string unexpected_arguments(std::span<const std::string> rest, std::span<const std::string> known);
 
 }  // namespace dcl::apps

@@ -1,11 +1,8 @@
 #include "apps/support/flags.h"
 
-#include <algorithm>
 #include <map>
 
-#include <CLI/CLI.hpp>
-
-#include "apps/support/command_line.h"
+#include "apps/support/cli11.h"
 #include "apps/support/config_file.h"
 #include "apps/support/version.h"
 #include "densecl/config_fields.h"
@@ -66,7 +63,7 @@ void add_field(CLI::App& app, Given& given, const ConfigField& field) {
 }
 
 void add_flags(CLI::App& app, Given& given) {
-  app.allow_extras();  // looked at in check_extras
+  app.allow_extras();  // looked at by parse()
   app.set_help_flag("-h,--help", "print this text");
   app.add_flag("--version", given.version, "print commit, compiler, BLAS and CUDA");
   std::string names;
@@ -76,23 +73,6 @@ void add_flags(CLI::App& app, Given& given) {
       ->type_name("FILE")
       ->group(kSettings);
   for (const auto& field : densecl::config_fields()) add_field(app, given, field);
-}
-
-std::vector<std::string> known_flags(const CLI::App& app) {
-  std::vector<std::string> names;
-  for (const auto* option : app.get_options())
-    for (const auto& name : option->get_lnames()) names.push_back("--" + name);
-  return names;
-}
-
-void check_extras(const CLI::App& app) {
-  const auto extras = app.remaining();
-  if (!extras.empty()) fail("{}", unexpected_arguments(extras, known_flags(app)));
-}
-
-std::string one_line(std::string text) {
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  return text;
 }
 
 densecl::SettingLayer flag_layer(const CLI::App& app, const Given& given) {
@@ -114,17 +94,11 @@ std::optional<TrainConfig> parse_train_flags(int argc, const char* const* argv, 
   add_flags(app, given);
   app.get_formatter()->column_width(34);
   try {
-    app.parse(argc, argv);
+    parse(app, argc, argv);
   } catch (const CLI::CallForHelp&) {
     *answer = app.help();
     return std::nullopt;
-  } catch (const CLI::ArgumentMismatch& error) {
-    const std::string what = error.what();
-    fail("{}: expected a value", what.substr(0, what.find(':')));
-  } catch (const CLI::ParseError& error) {
-    fail("{}", one_line(error.what()));
   }
-  check_extras(app);
   if (given.version) {
     *answer = version_text("densecl_train");
     return std::nullopt;

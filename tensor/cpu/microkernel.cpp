@@ -7,7 +7,7 @@
 // Four instruction sets are enough: 32 wide registers, 16 wide ones with fused multiply-add, 16 narrow ones,
 // plain C++. (The others would be compiled for nothing.)
 #undef HWY_DISABLED_TARGETS
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL)
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | (HWY_AVX3 - 1))
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tensor/cpu/microkernel.cpp"
 #include <hwy/foreach_target.h>

@@ -1,6 +1,7 @@
 // A Trainer in this process, with threads that load and threads that compute: what the program's own tests
 // see from outside, here where the sanitizers look. (The thread sanitizer runs these.)
 #include <algorithm>
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -86,6 +87,32 @@ TEST_F(TrainerThreads, DoNotChangeWhatIsComputed) {
       many.messages, [](const auto& line) { return line.find("broken.jpg") != std::string::npos; });
   EXPECT_EQ(named, many.steps.back().replaced > 0 ? 1 : 0);
   EXPECT_EQ(many.steps.back().replaced, alone.steps.back().replaced);
+}
+
+// Asked to stop in the middle of its second step, and given no time to finish it.
+TEST_F(TrainerThreads, TakeBackAStepThatTakesTooLong) {
+  const std::vector<double> whole = run(config(2)).losses();
+  TrainConfig again = config(2);
+  again.output_dir = (folder_.path() / "left").string();
+  folder_.write("left/made", "");
+  Recorder first;
+  {
+    Trainer trainer(again);
+    trainer.set_patience(std::chrono::milliseconds(0));
+    int asked = 0;
+    const auto should_stop = [&] { return first.steps.size() == 1 && ++asked > 100; };
+    const TrainResult result = trainer.run(first, should_stop);
+    EXPECT_TRUE(result.stopped);
+    EXPECT_EQ(result.position, (Position{0, 1, 1}));
+    EXPECT_EQ(std::ranges::count(first.messages, "step 1 takes too long to wait for: taken back"), 1);
+    // The same trainer goes on as if nothing had been; nothing is saved where it ends.
+    EXPECT_FALSE(trainer.run(first, [&] { return first.steps.size() == 2; }).position == Position{});
+  }
+  again.resume = "auto";
+  const Recorder second = run(again);
+  std::vector<double> both = first.losses();
+  for (const double loss : second.losses()) both.push_back(loss);
+  EXPECT_EQ(both, whole);
 }
 
 TEST_F(TrainerThreads, StopAndGoOnWithTheSameNumbers) {

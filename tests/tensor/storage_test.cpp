@@ -39,7 +39,8 @@ TEST(Allocator, CountsWhatIsLiveAndTheMostThatWas) {
   EXPECT_GE(since(before).peak, before.live + (3 << 20));
 }
 
-// The environment chooses once for the whole process, so tests/CMakeLists.txt runs these two in their own.
+// The environment chooses once for the whole process, so tests/CMakeLists.txt runs the suites of either in
+// their own.
 TEST(CachingAllocator, HandsOutTheSameBlockAgain) {
   ASSERT_FALSE(plain()) << "run with DCL_ALLOCATOR=caching";
   allocator({}).release_cached();
@@ -66,7 +67,7 @@ TEST(CachingAllocator, HandsOutTheSameBlockAgain) {
 
 // Blocks of ever new sizes fit nothing that is cached: the footprint stays near the most that was live at
 // once.
-TEST(Allocator, FootprintStaysBoundedWhateverTheSizes) {
+TEST(CachingAllocator, FootprintStaysBoundedWhateverTheSizes) {
   for (std::int64_t size = 1 << 20; size < (64 << 20); size += size / 4) {
     const Storage a(size, {});
     const MemoryStats now = allocator({}).stats();
@@ -95,6 +96,18 @@ TEST(Allocator, BlocksAreAlignedAndApart) {
 }
 
 TEST(Allocator, MemoryThatCannotBeHadIsAnErrorAndIsNotCounted) {
+  const MemoryStats before = allocator({}).stats();
+  for (const std::int64_t bytes : {std::int64_t{1} << 55, std::numeric_limits<std::int64_t>::max()})
+    dcl::test::expect_error([&] { const Storage a(bytes, {}); }, {"allocator", "bytes of memory"});
+  EXPECT_EQ(since(before).live, 0);
+  EXPECT_EQ(allocator({}).stats().peak, before.peak);
+}
+
+TEST(CachingAllocator, MemoryThatCannotBeHadIsAnErrorAlsoWithBlocksInTheCache) {
+  {
+    const Storage a(8 << 20, {});
+  }
+  const Storage live(16 << 20, {});
   const MemoryStats before = allocator({}).stats();
   for (const std::int64_t bytes : {std::int64_t{1} << 55, std::numeric_limits<std::int64_t>::max()})
     dcl::test::expect_error([&] { const Storage a(bytes, {}); }, {"allocator", "bytes of memory"});
