@@ -14,4 +14,4 @@
   namespace {                                    \
   HWY_EXPORT(chosen);                            \
   }                                              \
-  declaration { return HWY_DYNAMIC_DISPATCH(chosen)(); }
+  declaration { return HWY_DYNAMIC_DISPATCH(chosen)(); }  // NOLINT(bugprone-macro-parentheses): no value
