@@ -12,8 +12,8 @@
 
 #include "apps/support/command_line.h"
 #include "data/decode.h"
-#include "data/folder_source.h"
 #include "data/loader.h"
+#include "data/open_source.h"
 
 namespace {
 
@@ -72,7 +72,7 @@ double view_rate(const std::shared_ptr<const dcl::data::Source>& source, const O
 }
 
 int run(const Options& o) {
-  const auto source = std::make_shared<const dcl::data::FolderSource>(o.folder);
+  const std::shared_ptr<const dcl::data::Source> source = dcl::data::open_source(o.folder);
   for (std::int64_t i = 0; i < std::min<std::int64_t>(source->size(), o.count); ++i)
     source->read(i);  // page cache
   const double decoded = decode_rate(*source, o);
@@ -91,7 +91,7 @@ int main(int argc, char** argv) {
   dcl::apps::CommandLine line("bench_loader",
                               "Measures the loader: pictures a second, decoded and augmented.");
   Options o;
-  line.positional("DATA", o.folder, "folder of JPEG and PNG files");
+  line.positional("DATA", o.folder, "pictures: a folder, a list, COCO, VOC, LMDB, tar archives");
   line.option("--size", o.size, "side of a view in pixels", 1, 16384);
   line.option("--threads", o.threads, "worker threads", 1, 1024);
   line.option("--count", o.count, "pictures to take, the set again from its start where it is smaller", 1,

@@ -16,5 +16,6 @@ configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/dclConfig.cmake.in ${PRO
                               INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/dclConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/dclConfig.cmake ${PROJECT_BINARY_DIR}/dclConfigVersion.cmake
+              ${CMAKE_CURRENT_LIST_DIR}/FindLMDB.cmake
         DESTINATION ${package_dir})
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

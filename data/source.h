@@ -1,4 +1,4 @@
-// Where pictures come from: files in a folder now, other containers behind the same interface.
+// Where pictures come from: files, databases and archives behind one interface.
 #pragma once
 
 #include <cstdint>
@@ -7,10 +7,13 @@
 
 namespace dcl::data {
 
-/// The bytes of one file and the name that messages call it by.
+inline constexpr std::int64_t kNoLabel = -1;
+
+/// The bytes of one file, the name that messages call it by, and its class where the set has classes.
 struct Sample {
   std::string name;
   std::vector<std::uint8_t> bytes;
+  std::int64_t label = kNoLabel;
 };
 
 /// Numbered pictures. All functions may be called from several threads at once.
@@ -22,6 +25,13 @@ class Source {
   virtual Sample read(std::int64_t index) const = 0;
   /// What the user called the set ("photos/"), for messages.
   virtual const std::string& name() const = 0;
+
+ protected:
+  Source() = default;
+  Source(const Source&) = default;
+  Source& operator=(const Source&) = default;
+  /// Throws Error where there is no such sample.
+  void check_index(std::int64_t index) const;
 };
 
 }  // namespace dcl::data

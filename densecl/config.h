@@ -16,7 +16,10 @@
 namespace dcl::densecl {
 
 struct TrainConfig {
-  std::string data;                      // folder of pictures
+  std::string data;                      // the set of pictures: a folder, a list, an archive
+  std::string data_format = "auto";      // data::kSourceFormats
+  std::string split;                     // of COCO's and VOC's layouts
+  std::string data_root;                 // what a list's paths are below; empty: its own folder
   std::string output_dir;                // empty: work_dirs/METHOD_ARCH_SEED
   std::string resume;                    // empty, "auto" (the newest of output_dir, if any) or a checkpoint
   bool overwrite = false;                // use an output folder that holds checkpoints
@@ -77,8 +80,6 @@ void apply(TrainConfig& config, const SettingLayer& layer);
 /// Throws for values that are out of range, not finite, at odds with one another, or that this build cannot
 /// do; the line names the flag.
 void check_config(const TrainConfig& config);
-/// Throws where `config.data` is a container that this build cannot read (LMDB, tar, ...).
-void check_data_kind(const TrainConfig& config);
 /// Throws where the set of pictures is too small for the batch.
 void check_against_set(const TrainConfig& config, std::int64_t pictures);
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "data/open_source.h"
 #include "densecl/config.h"
 #include "densecl/config_fields.h"
 #include "nn/resnet.h"
@@ -43,6 +44,8 @@ void check_choice(const char* flag, const std::string& value, std::span<const st
 }
 
 void check_choices(const TrainConfig& config) {
+  check_choice("data-format", config.data_format,
+               std::vector<std::string>(data::kSourceFormats.begin(), data::kSourceFormats.end()));
   check_choice("method", config.method, std::array<std::string, 2>{"densecl", "mocov2"});
   check_choice("arch", config.arch, nn::resnet_names());
   check_choice("on-bad-image", config.on_bad_image, std::array<std::string, 2>{"replace", "stop"});
@@ -81,20 +84,6 @@ void check_config(const TrainConfig& config) {
   check(config.warmup_epochs <= config.epochs, "--warmup-epochs {} is more than --epochs {}",
         config.warmup_epochs, config.epochs);
   check(config.resume.empty() || !config.overwrite, "--resume and --overwrite exclude each other");
-}
-
-void check_data_kind(const TrainConfig& config) {
-  namespace fs = std::filesystem;
-  std::error_code none;
-  const fs::path path(config.data);
-  const std::string ending = path.filename().extension().string();
-  const auto refuse = [&](const char* what) {
-    fail("{}: {} cannot be read by this build, expected a folder of JPEG and PNG files", config.data, what);
-  };
-  if (ending == ".lmdb" || fs::exists(path / "data.mdb", none)) refuse("LMDB");
-  if (fs::is_directory(path, none)) return;
-  if (ending == ".tar" || ending == ".tgz" || ending == ".zip") refuse("an archive");
-  if (ending == ".txt" || ending == ".json") refuse("a list");
 }
 
 void check_against_set(const TrainConfig& config, std::int64_t pictures) {

@@ -24,8 +24,15 @@ constexpr std::string_view kTraining = "Training";
 constexpr std::string_view kRunning = "Running";
 
 const std::array kFields = {
-    ConfigField{"data", "", kData, "folder of JPEG and PNG pictures, searched through", &C::data,
+    ConfigField{"data", "", kData, "pictures: a folder, a list, COCO, VOC, LMDB, tar archives", &C::data,
                 Role::place},
+    ConfigField{"data-format", "", kData, "auto, folder, list, coco, voc, imagenet, lmdb or tar",
+                &C::data_format, Role::place},
+    ConfigField{"split", "", kData,
+                "part of a COCO or VOC set, such as train2017 [COCO: train2017; VOC: all]", &C::split,
+                Role::place},
+    ConfigField{"data-root", "", kData, "folder that the paths of a list are below [the list's own]",
+                &C::data_root, Role::place},
     ConfigField{"output-dir", "", kData, "output folder [work_dirs/METHOD_ARCH_SEED]", &C::output_dir,
                 Role::place},
     ConfigField{"resume", "", kData,

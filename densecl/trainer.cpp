@@ -4,7 +4,7 @@
 #include <chrono>
 #include <cmath>
 
-#include "data/folder_source.h"
+#include "data/open_source.h"
 #include "tensor/check.h"
 #include "tensor/cpu/threads.h"
 
@@ -15,8 +15,8 @@ using report::Level;
 namespace {
 
 std::shared_ptr<const data::Source> open_source(const TrainConfig& config) {
-  check_data_kind(config);
-  auto source = std::make_shared<const data::FolderSource>(config.data);
+  std::shared_ptr<const data::Source> source = data::open_source(
+      config.data, {.format = config.data_format, .split = config.split, .root = config.data_root});
   check_against_set(config, source->size());
   return source;
 }

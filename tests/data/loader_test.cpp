@@ -10,7 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "data/decode.h"
-#include "data/folder_source.h"
+#include "data/open_source.h"
 #include "tests/ops/op_table.h"
 #include "tests/support/pictures.h"
 
@@ -239,7 +239,7 @@ TEST(Loader, FoldersOfRealFiles) {
   folder.write("zero.jpeg", std::string_view(""));
   folder.write("truncated.jpg", std::span(jpeg).first(jpeg.size() / 2));
   std::filesystem::create_directory(folder.path() / "folder.jpg");
-  const auto source = std::make_shared<const FolderSource>(folder.path());
+  const std::shared_ptr<const Source> source = open_source(folder.path());
   ASSERT_EQ(source->size(), 7);
   Loader loader(source, small(7, 2));
   EXPECT_EQ(loader.next().replaced, 3);

@@ -151,11 +151,8 @@ TEST(Config, WhatThisBuildLacksIsNamed) {
             "--arch: unknown arch 'resnet5', did you mean resnet50?");
   EXPECT_EQ(refusal_of({"", {{"method", "byol"}}}),
             "--method: unknown method 'byol', expected one of densecl, mocov2");
-  TrainConfig config = runnable();
-  config.data = "train2017.lmdb";
-  EXPECT_THROW(check_data_kind(config), dcl::Error);
-  config.data = "train.tar";
-  EXPECT_THROW(check_data_kind(config), dcl::Error);
+  EXPECT_EQ(refusal_of({"", {{"data-format", "lmbd"}}}),
+            "--data-format: unknown data-format 'lmbd', did you mean lmdb?");
 }
 
 TEST(Config, SizesHaveToFitOneAnother) {

@@ -13,7 +13,7 @@
 #include "data/blur.h"
 #include "data/color.h"
 #include "data/decode.h"
-#include "data/folder_source.h"
+#include "data/file_source.h"
 #include "tensor/check.h"
 
 namespace dcl::test {

@@ -1,4 +1,4 @@
-#include "data/folder_source.h"
+#include "data/file_source.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -13,13 +13,6 @@ namespace dcl::data {
 namespace fs = std::filesystem;
 
 namespace {
-
-bool is_picture_name(const fs::path& path) {
-  std::string ending = path.extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return ending == ".jpg" || ending == ".jpeg" || ending == ".png";
-}
 
 // Collects the picture files below `folder`; `seen` holds the real paths of the folders met so far. Entries
 // go in the order of their names, so that which of two ways to a folder counts does not depend on the file
@@ -41,25 +34,37 @@ void collect(const fs::path& folder, const fs::path& below, std::set<fs::path>& 
 
 }  // namespace
 
-FolderSource::FolderSource(const fs::path& folder) : folder_(folder), name_(folder.string()) {
+bool is_picture_name(const fs::path& path) {
+  std::string ending = path.extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return ending == ".jpg" || ending == ".jpeg" || ending == ".png";
+}
+
+std::vector<std::string> find_pictures(const fs::path& folder) {
   std::error_code error;
-  check(fs::exists(folder, error), "{}: no such folder", name_);
-  check(fs::is_directory(folder, error), "{}: not a folder", name_);
+  check(fs::exists(folder, error), "{}: no such folder", folder.string());
+  check(fs::is_directory(folder, error), "{}: not a folder", folder.string());
   std::set<fs::path> seen;
+  std::vector<std::string> files;
   try {
-    collect(folder, {}, seen, files_);
+    collect(folder, {}, seen, files);
   } catch (const fs::filesystem_error& failed) {
     fail("{}: {}", failed.path1().string(), failed.code().message());
   }
-  check(!files_.empty(), "{}: no picture in this folder or below it (looked for .jpg, .jpeg and .png)",
-        name_);
-  std::sort(files_.begin(), files_.end());
+  std::sort(files.begin(), files.end());
+  return files;
 }
 
-Sample FolderSource::read(std::int64_t index) const {
-  check(index >= 0 && index < size(), "{}: sample {} of {} does not exist", name_, index, size());
-  const std::string& file = files_[static_cast<std::size_t>(index)];
-  return {file, read_file(folder_ / file)};
+FileSource::FileSource(std::string name, fs::path root, std::vector<FileEntry> files)
+    : name_(std::move(name)), root_(std::move(root)), files_(std::move(files)) {
+  check(!files_.empty(), "{}: lists no picture", name_);
+}
+
+Sample FileSource::read(std::int64_t index) const {
+  check_index(index);
+  const FileEntry& file = files_[static_cast<std::size_t>(index)];
+  return {file.path, read_file(root_ / file.path), file.label};
 }
 
 std::vector<std::uint8_t> read_file(const fs::path& path) {

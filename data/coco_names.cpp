@@ -1,0 +1,101 @@
+#include "data/coco_names.h"
+
+#include <fstream>
+
+#include <nlohmann/json.hpp>
+
+#include "tensor/check.h"
+
+namespace dcl::data {
+
+namespace {
+
+using json = nlohmann::json;
+
+// Reads {"images": [{"file_name": NAME, …}, …], …} and skips the rest. `depth_` counts the open brackets.
+class NameReader final : public nlohmann::json_sax<json> {
+ public:
+  explicit NameReader(std::string source) : source_(std::move(source)) {}
+
+  std::vector<std::string> names() && {
+    check(found_, "{}: no \"images\", expected COCO's annotations", source_);
+    return std::move(names_);
+  }
+
+  bool key(std::string& name) override {
+    if (depth_ == 1) in_images_ = name == "images";
+    wanted_ = in_images_ && depth_ == 3 && name == "file_name";
+    return true;
+  }
+  bool string(std::string& value) override {
+    if (wanted_) {
+      check(!value.empty() && value.find('\0') == std::string::npos, "{}: picture {} has no usable file_name",
+            source_, names_.size());
+      check(!named_, "{}: picture {} has two file_names", source_, names_.size() - 1);
+      names_.push_back(value);
+      named_ = true;
+    }
+    return other();
+  }
+  bool start_object(std::size_t /*count*/) override {
+    if (in_images_ && depth_ == 2) named_ = false;
+    return open();
+  }
+  bool end_object() override {
+    --depth_;
+    if (in_images_ && depth_ == 2) check(named_, "{}: picture {} has no file_name", source_, names_.size());
+    return true;
+  }
+  bool start_array(std::size_t /*count*/) override {
+    if (in_images_ && depth_ == 1) found_ = true;
+    return open();
+  }
+  bool end_array() override {
+    --depth_;
+    return true;
+  }
+  bool null() override { return other(); }
+  bool boolean(bool /*value*/) override { return other(); }
+  bool number_integer(number_integer_t /*value*/) override { return other(); }
+  bool number_unsigned(number_unsigned_t /*value*/) override { return other(); }
+  bool number_float(number_float_t /*value*/, const string_t& /*text*/) override { return other(); }
+  bool binary(binary_t& /*value*/) override { return other(); }
+  bool parse_error(std::size_t position, const std::string& /*token*/,
+                   const nlohmann::detail::exception& /*error*/) override {
+    fail("{}: not JSON, broken at byte {}", source_, position);
+  }
+
+ private:
+  bool other() {
+    wanted_ = false;
+    return true;
+  }
+  bool open() {
+    ++depth_;
+    return other();
+  }
+
+  std::string source_;
+  std::vector<std::string> names_;
+  int depth_ = 0;
+  bool in_images_ = false;
+  bool wanted_ = false;
+  bool named_ = false;
+  bool found_ = false;
+};
+
+}  // namespace
+
+std::vector<std::string> parse_coco_names(std::istream& text, const std::string& source) {
+  NameReader reader(source);
+  json::sax_parse(text, &reader);
+  return std::move(reader).names();
+}
+
+std::vector<std::string> read_coco_names(const std::filesystem::path& annotations) {
+  std::ifstream in(annotations, std::ios::binary);
+  check(in.is_open(), "{}: cannot be opened", annotations.string());
+  return parse_coco_names(in, annotations.string());
+}
+
+}  // namespace dcl::data
