@@ -154,6 +154,12 @@ LmdbSource::LmdbSource(const fs::path& path)
 
 LmdbSource::~LmdbSource() = default;
 
+std::string LmdbSource::meta() const {
+  std::string text;
+  database_->get("__meta__", [&](Bytes value) { text = text_of(value); });
+  return text;
+}
+
 Sample LmdbSource::read(std::int64_t index) const {
   check_index(index);
   const auto i = static_cast<std::size_t>(index);

@@ -23,6 +23,8 @@ class LmdbSource final : public Source {
   /// Throws Error where the key is missing or its value is no picture file's wrapping.
   Sample read(std::int64_t index) const override;
   const std::string& name() const override { return name_; }
+  /// "__meta__" as it stands; empty where there is none.
+  std::string meta() const;
 
  private:
   class Database;

@@ -71,6 +71,12 @@ std::int64_t label_from(const Archive& archive, const TarMember& member, const s
   return label;
 }
 
+std::vector<TarMember> members_of(const Archive& archive, const std::string& source) {
+  return index_tar(
+      archive.size(), [&](std::int64_t offset, std::span<std::uint8_t> to) { archive.read(offset, to); },
+      source);
+}
+
 }  // namespace
 
 TarSource::TarSource(const fs::path& path) : name_(path.string()) {
@@ -93,9 +99,7 @@ TarSource::TarSource(const fs::path& path) : name_(path.string()) {
 void TarSource::index(std::size_t shard) {
   const Archive archive(shards_[shard]);
   const std::string source = shards_[shard].string();
-  const auto members = index_tar(
-      archive.size(), [&](std::int64_t offset, std::span<std::uint8_t> to) { archive.read(offset, to); },
-      source);
+  const auto members = members_of(archive, source);
   std::map<std::string, std::int64_t> labels;
   for (const auto& member : members)
     if (member.name.ends_with(".cls")) labels[key_of(member.name)] = label_from(archive, member, source);
@@ -114,6 +118,15 @@ Sample TarSource::read(std::int64_t index) const {
                 picture.label};
   Archive(shards_[picture.shard]).read(picture.offset, sample.bytes);
   return sample;
+}
+
+std::vector<std::uint8_t> read_last_member(const fs::path& path, const std::string& name) {
+  const Archive archive(path);
+  const auto members = members_of(archive, path.string());
+  check(!members.empty() && members.back().name == name, "{}: does not end with {}", path.string(), name);
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(members.back().size));
+  archive.read(members.back().offset, bytes);
+  return bytes;
 }
 
 }  // namespace dcl::data

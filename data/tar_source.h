@@ -35,4 +35,7 @@ class TarSource final : public Source {
   std::vector<Picture> pictures_;
 };
 
+/// The bytes of an archive's last file. Throws Error where it has another name than `name`.
+std::vector<std::uint8_t> read_last_member(const std::filesystem::path& path, const std::string& name);
+
 }  // namespace dcl::data

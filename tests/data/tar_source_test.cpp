@@ -47,8 +47,8 @@ TEST_P(TarFormats, GiveNamesBytesAndLabels) {
   folder.write("in/empty.jpg", std::string_view(""));
   folder.write("in/a/1.cls", std::string_view("17\n"));
   folder.write("in/notes.txt", std::string_view("no picture"));
-  names.push_back("big.jpg");
-  names.push_back("empty.jpg");
+  names.emplace_back("big.jpg");
+  names.emplace_back("empty.jpg");
   std::string order = "a/1.cls notes.txt";
   for (const auto& name : names) order += " " + name;
   tar(folder.path() / "in",

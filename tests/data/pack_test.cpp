@@ -1,0 +1,183 @@
+// Packing: what is read back is what the source gave, however often the packing was broken off.
+#include "data/pack/pack.h"
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+#include "data/decode.h"
+#include "data/open_source.h"
+#include "data/pack/writer.h"
+#include "data/resize.h"
+#include "tensor/check.h"
+#include "tests/ops/op_table.h"
+#include "tests/support/pictures.h"
+
+namespace dcl::data {
+namespace {
+
+namespace fs = std::filesystem;
+using test::expect_error;
+
+// Pictures of a few bytes, some with labels, some that cannot be read.
+class Pictures final : public Source {
+ public:
+  explicit Pictures(std::int64_t size, std::int64_t bad_every = 0) : size_(size), bad_every_(bad_every) {}
+  std::int64_t size() const override { return size_; }
+  const std::string& name() const override { return name_; }
+  Sample read(std::int64_t index) const override {
+    check(bad_every_ == 0 || index % bad_every_ != 1, "picture {}: away", index);
+    Sample sample{"p/\"" + std::to_string(index) + "\xC3\xA9.jpg", {}, index % 5};
+    for (std::int64_t i = 0; i < index % 1200; ++i)
+      sample.bytes.push_back(static_cast<std::uint8_t>(index * 7 + i));
+    return sample;
+  }
+
+ private:
+  std::int64_t size_;
+  std::int64_t bad_every_;
+  std::string name_ = "pictures";
+};
+
+void expect_holds(const fs::path& container, const std::string& format, const Pictures& pictures,
+                  std::int64_t bad_every = 0) {
+  const auto source = open_source(container, {.format = format});
+  std::int64_t at = 0;
+  for (std::int64_t i = 0; i < pictures.size(); ++i) {
+    if (bad_every > 0 && i % bad_every == 1) continue;
+    const Sample expected = pictures.read(i);
+    ASSERT_LT(at, source->size());
+    const Sample got = source->read(at++);
+    EXPECT_EQ(got.bytes, expected.bytes) << i;
+    EXPECT_EQ(got.label, expected.label) << i;
+    if (format == "lmdb") {
+      EXPECT_EQ(got.name, expected.name);
+    }
+  }
+  EXPECT_EQ(source->size(), at);
+}
+
+class Packing : public testing::TestWithParam<const char*> {
+ protected:
+  PackOptions options() const {
+    PackOptions made;
+    made.to = std::string_view(GetParam()) == "lmdb" ? "lmdb" : "tar";
+    if (std::string_view(GetParam()) == "shards") made.shard_bytes = 300'000;
+    return made;
+  }
+  fs::path container() const { return folder_.path() / (options().to == "lmdb" ? "x.lmdb" : "x.tar"); }
+
+  test::TemporaryFolder folder_;
+};
+
+TEST_P(Packing, KeepsBytesOrderNamesAndLabels) {
+  const Pictures pictures(700);
+  const PackResult result = pack(pictures, container(), options());
+  EXPECT_EQ(result.pictures, 700);
+  EXPECT_EQ(result.skipped, 0);
+  EXPECT_EQ(result.resumed, 0);
+  expect_holds(container(), options().to, pictures);
+  EXPECT_EQ(fs::is_directory(container()), options().shard_bytes > 0);
+  EXPECT_FALSE(fs::exists(partial_path(container())));
+  const PackResult again = pack(pictures, container(), options());  // nothing left to do but to verify
+  EXPECT_EQ(again.resumed, 700);
+  EXPECT_EQ(again.pictures, 700);
+  expect_error([&] { pack(Pictures(699), container(), options()); }, {"is there already"});
+}
+
+TEST_P(Packing, LeavesOutWhatCannotBeRead) {
+  std::vector<std::string> lines;
+  PackOptions told = options();
+  told.on_message = [&](const std::string& line) { lines.push_back(line); };
+  const PackResult result = pack(Pictures(300, 100), container(), told);
+  EXPECT_EQ(result.pictures, 297);
+  EXPECT_EQ(result.skipped, 3);
+  EXPECT_EQ(lines, (std::vector<std::string>{"picture 1: away: left out", "picture 101: away: left out",
+                                             "picture 201: away: left out"}));
+  expect_holds(container(), options().to, Pictures(300, 100), 100);
+}
+
+// Broken off after each append, with what a kill in the middle of the next would leave behind the last.
+TEST_P(Packing, GoesOnWhereItWasBrokenOff) {
+  const Pictures pictures(1100, 50);
+  std::int64_t resumed = -1;
+  for (int round = 0;; ++round) {
+    ASSERT_LT(round, 10);
+    PackOptions again = options();
+    int asked = 0;
+    again.should_stop = [&] { return ++asked > 1; };
+    const PackResult result = pack(pictures, container(), again);
+    EXPECT_GT(result.resumed, resumed);
+    resumed = result.resumed;
+    if (!result.stopped) {
+      EXPECT_EQ(result.pictures, 1078);
+      break;
+    }
+    EXPECT_FALSE(fs::exists(container()));
+    if (again.to == "tar") {
+      const fs::path folder = partial_path(container());
+      for (const auto& entry : fs::directory_iterator(folder))
+        std::ofstream(entry.path(), std::ios::app | std::ios::binary) << "{\"half a record";
+    }
+  }
+  EXPECT_EQ(resumed, 1024);
+  expect_holds(container(), options().to, pictures, 50);
+}
+
+TEST_P(Packing, BeginsAnewForAnotherJobOrDamage) {
+  PackOptions stopped = options();
+  int asked = 0;
+  stopped.should_stop = [&] { return ++asked > 2; };
+  EXPECT_TRUE(pack(Pictures(700), container(), stopped).stopped);
+  const PackResult other = pack(Pictures(600), container(), options());
+  EXPECT_EQ(other.resumed, 0);
+  expect_holds(container(), options().to, Pictures(600));
+}
+
+INSTANTIATE_TEST_SUITE_P(Pack, Packing, testing::Values("lmdb", "tar", "shards"),
+                         [](const auto& each) { return std::string(each.param); });
+
+TEST(Pack, ResizesTheShorterSideAndWritesJpeg) {
+  const test::TemporaryFolder folder;
+  const Image wide = test::drawn_picture(90, 60, 1);
+  folder.write("in/a_wide.png", test::encode_png(wide));
+  folder.write("in/b_small.jpg", test::encode_jpeg(test::drawn_picture(20, 30, 2)));
+  const auto source = open_source(folder.path() / "in");
+  PackOptions options;
+  options.to = "tar";
+  options.resize_short = 40;
+  pack(*source, folder.path() / "x.tar", options);
+  const auto packed = open_source(folder.path() / "x.tar");
+  ASSERT_EQ(packed->size(), 2);
+  const Sample first = packed->read(0);
+  const Image made = decode_jpeg(first.bytes, first.name);
+  EXPECT_EQ(made.width, 60);
+  EXPECT_EQ(made.height, 40);
+  const Image exact = crop_resize(wide, {0, 0, 60, 90}, 60, 40);
+  double difference = 0;
+  for (std::size_t i = 0; i < exact.pixels.size(); ++i)
+    difference += std::abs(static_cast<double>(exact.pixels[i]) - made.pixels[i]);
+  EXPECT_LT(difference / static_cast<double>(exact.pixels.size()), 6);  // JPEG's loss, on noise
+  EXPECT_EQ(packed->read(1).bytes, source->read(1).bytes);              // smaller already: as it was
+  options.quality = 30;
+  pack(*source, folder.path() / "y.tar", options);
+  EXPECT_NE(open_source(folder.path() / "y.tar")->read(1).bytes, source->read(1).bytes);
+}
+
+TEST(Pack, ASetWithoutAReadablePictureLeavesNoContainer) {
+  const test::TemporaryFolder folder;
+  folder.write("list.txt", std::string_view("a.jpg\nb.jpg\n"));
+  for (const char* to : {"lmdb", "tar"}) {
+    PackOptions options;
+    options.to = to;
+    const fs::path container = folder.path() / (std::string("x.") + to);
+    expect_error([&] { pack(*open_source(folder.path() / "list.txt"), container, options); },
+                 {"none of its 2 pictures can be read"});
+    EXPECT_FALSE(fs::exists(container));
+  }
+}
+
+}  // namespace
+}  // namespace dcl::data
