@@ -6,6 +6,7 @@
 
 #include "data/blur.h"
 #include "data/color.h"
+#include "data/color_kernels.h"
 #include "tensor/check.h"
 
 namespace dcl::data {
@@ -63,7 +64,7 @@ void check_options(const AugmentOptions& o) {
         o.image_size);
   check_range("crop scale", o.crop_scale, 1e-6, 1);
   check_range("crop ratio", o.crop_ratio, 1e-3, 1e3);
-  check_range("blur sigma", o.blur_sigma, 0, 1000);
+  check_range("blur sigma", o.blur_sigma, 0, kMostSigma);
   check_probability("jitter probability", o.jitter_probability);
   check_probability("grayscale probability", o.grayscale_probability);
   check_probability("blur probability", o.blur_probability);
@@ -128,16 +129,7 @@ Image apply_view(const Image& image, const ViewParams& params, std::int64_t imag
 void normalise_view(const Image& view, float* out) {
   static constexpr std::array<float, 3> mean{0.485F, 0.456F, 0.406F};
   static constexpr std::array<float, 3> deviation{0.229F, 0.224F, 0.225F};
-  // 256 values a channel: worked out once.
-  static const auto tables = [] {
-    std::array<std::array<float, 256>, 3> t{};
-    for (std::size_t c = 0; c < 3; ++c)
-      for (std::size_t value = 0; value < 256; ++value)
-        t[c][value] = (static_cast<float>(value) / 255.0F - mean[c]) / deviation[c];
-    return t;
-  }();
-  for (std::size_t i = 0; i < view.pixels.size(); i += 3)
-    for (std::size_t c = 0; c < 3; ++c) out[i + c] = tables[c][view.pixels[i + c]];
+  color_kernels().normalise(view.pixels.data(), view.pixels.size() / 3, mean.data(), deviation.data(), out);
 }
 
 }  // namespace dcl::data

@@ -36,27 +36,27 @@ struct Box {
 };
 
 // All passes over one row of pixels. `line` has room for radius + 1 pixels more on either side.
-void blur_row(std::uint8_t* row, std::int64_t width, const Box& box, std::vector<std::uint8_t>& line,
-              std::vector<std::uint32_t>& sums) {
+void blur_row(std::uint8_t* row, std::int64_t width, const Box& box, std::vector<std::uint8_t>& line) {
   const std::int64_t margin = box.radius + 1;
   for (int i = 0; i < kPasses; ++i) {
     std::uint8_t* to = line.data();
     for (std::int64_t x = 0; x < margin; ++x, to += 3) std::copy_n(row, 3, to);
     to = std::copy_n(row, width * 3, to);
     for (std::int64_t x = 0; x < margin; ++x, to += 3) std::copy_n(row + (width - 1) * 3, 3, to);
-    filter_kernels().box_row(line.data() + margin * 3, width * 3, 3, box.radius, box.weight, box.edge,
-                             sums.data(), row);
+    filter_kernels().box_row(line.data() + margin * 3, width * 3, 3, box.radius, box.weight, box.edge, row);
   }
 }
 
 // One pass down the columns of a picture of rows of `n` bytes. The running sums of all columns move together.
-void blur_columns(const Image& in, Image& out, const Box& box, std::vector<std::uint32_t>& sums) {
+void blur_columns(const Image& in, Image& out, const Box& box, std::vector<std::uint16_t>& sums) {
   const std::int64_t n = in.width * 3;
   const auto row = [&](std::int64_t y) { return in.row(std::clamp<std::int64_t>(y, 0, in.height - 1)); };
-  std::fill(sums.begin(), sums.end(), 0U);
+  std::fill(sums.begin(), sums.end(), std::uint16_t{0});
   for (std::int64_t y = -box.radius - 1; y < box.radius; ++y) {  // the sums around row -1
     const std::uint8_t* from = row(y);
-    for (std::int64_t i = 0; i < n; ++i) sums[static_cast<std::size_t>(i)] += from[i];
+    for (std::int64_t i = 0; i < n; ++i)
+      sums[static_cast<std::size_t>(i)] =
+          static_cast<std::uint16_t>(sums[static_cast<std::size_t>(i)] + from[i]);
   }
   for (std::int64_t y = 0; y < in.height; ++y)
     filter_kernels().box_column(row(y - box.radius - 1), row(y + box.radius), row(y + box.radius + 1), n,
@@ -66,13 +66,13 @@ void blur_columns(const Image& in, Image& out, const Box& box, std::vector<std::
 }  // namespace
 
 void gaussian_blur(Image& image, double sigma) {
-  check(sigma >= 0 && std::isfinite(sigma), "blur: sigma is {}, expected 0 or more", sigma);
+  check(sigma >= 0 && sigma <= kMostSigma, "blur: sigma is {}, expected 0 to {}", sigma, kMostSigma);
   const float radius = box_radius(static_cast<float>(sigma));
   if (radius == 0 || image.pixels.empty()) return;
   const Box box(radius);
-  std::vector<std::uint32_t> sums(static_cast<std::size_t>(image.width * 3));
+  std::vector<std::uint16_t> sums(static_cast<std::size_t>(image.width * 3));
   std::vector<std::uint8_t> line(static_cast<std::size_t>((image.width + 2 * (box.radius + 1)) * 3));
-  for (std::int64_t y = 0; y < image.height; ++y) blur_row(image.row(y), image.width, box, line, sums);
+  for (std::int64_t y = 0; y < image.height; ++y) blur_row(image.row(y), image.width, box, line);
   Image other(image.width, image.height);
   for (int i = 0; i < kPasses; ++i) {
     blur_columns(image, other, box, sums);

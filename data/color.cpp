@@ -39,11 +39,8 @@ void adjust_hue(Image& image, double factor) {
 void grayscale(Image& image) { color_kernels().to_luma(image.pixels.data(), image.pixels.size() / 3); }
 
 void flip(Image& image) {
-  for (std::int64_t y = 0; y < image.height; ++y) {
-    std::uint8_t* row = image.row(y);
-    for (std::int64_t left = 0, right = image.width - 1; left < right; ++left, --right)
-      std::swap_ranges(row + left * 3, row + left * 3 + 3, row + right * 3);
-  }
+  for (std::int64_t y = 0; y < image.height; ++y)
+    color_kernels().reverse(image.row(y), static_cast<std::size_t>(image.width));
 }
 
 }  // namespace dcl::data

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstring>
 
 #include "data/filter_kernels.h"
 #include "tensor/check.h"
@@ -15,16 +14,28 @@ namespace {
 // One axis.
 struct Filter {
   std::vector<std::int32_t> weights;
+  std::vector<WeightPair> pairs;
   std::vector<Taps> taps;
 };
+
+// weights[0 … count) in pairs.
+void split(const std::int32_t* weights, std::int64_t count, WeightPair* pairs) {
+  constexpr std::int32_t lower = (1 << kLowerBits) - 1;
+  for (std::int64_t k = 0; k < count; ++k) {
+    pairs[k / 2].upper[k % 2] = static_cast<std::int16_t>(weights[k] >> kLowerBits);
+    pairs[k / 2].lower[k % 2] = static_cast<std::int16_t>(weights[k] & lower);
+  }
+}
 
 Filter triangle(std::int64_t in, std::int64_t out) {
   const double scale = static_cast<double>(in) / static_cast<double>(out);
   const double support = std::max(1.0, scale);
   Filter filter;
-  const std::int64_t most_taps = static_cast<std::int64_t>(std::ceil(support)) * 2 + 1;
-  filter.weights.assign(static_cast<std::size_t>(out * most_taps), 0);
-  std::vector<double> w(static_cast<std::size_t>(most_taps));
+  const std::int64_t most_pairs = static_cast<std::int64_t>(std::ceil(support)) + 1;
+  filter.weights.assign(static_cast<std::size_t>(out * most_pairs * 2), 0);
+  filter.pairs.assign(static_cast<std::size_t>(out * most_pairs), {});
+  filter.taps.reserve(static_cast<std::size_t>(out));
+  std::vector<double> w(static_cast<std::size_t>(most_pairs * 2));
   for (std::int64_t i = 0; i < out; ++i) {
     const double centre = (static_cast<double>(i) + 0.5) * scale;
     const auto first = std::max<std::int64_t>(0, static_cast<std::int64_t>(centre - support + 0.5));
@@ -34,39 +45,45 @@ Filter triangle(std::int64_t in, std::int64_t out) {
       const double distance = std::abs((static_cast<double>(x) - centre + 0.5) * (1.0 / support));
       sum += w[static_cast<std::size_t>(x - first)] = distance < 1 ? 1 - distance : 0;
     }
-    std::int32_t* const weights = filter.weights.data() + i * most_taps;
+    std::int32_t* const weights = filter.weights.data() + i * most_pairs * 2;
+    WeightPair* const pairs = filter.pairs.data() + i * most_pairs;
     for (std::int64_t k = 0; k < end - first; ++k)
       weights[k] = static_cast<std::int32_t>(0.5 + w[static_cast<std::size_t>(k)] / sum * (1 << kWeightBits));
-    filter.taps.push_back({weights, first, end - first});
+    split(weights, end - first, pairs);
+    filter.taps.push_back({weights, pairs, first, end - first});
   }
   return filter;
 }
 
-// Rows y … y + kRowsAtOnce - 1 of the box side by side, [columns, kRowsAtOnce, 4]. Rows beyond the box are
-// not set.
-void gather_rows(const Image& image, const CropBox& box, std::int64_t y,
-                 std::vector<std::uint8_t>& gathered) {
-  for (std::int64_t r = 0; r < std::min(kRowsAtOnce, box.height - y); ++r) {
-    const std::uint8_t* from = image.row(box.top + y + r) + box.left * 3;
-    std::uint8_t* to = gathered.data() + r * 4;
-    for (std::int64_t x = 0; x + 1 < box.width; ++x, from += 3, to += kRowsAtOnce * 4)
-      std::memcpy(to, from, 4);
-    std::memcpy(to, from, 3);  // behind the last pixel the picture may end
-  }
-}
+// Rows of bytes with some room behind each.
+struct Rows {
+  std::int64_t stride;
+  std::vector<std::uint8_t> bytes;
+
+  Rows(std::int64_t rows, std::int64_t row_bytes)
+      : stride(row_bytes + kReadBeyond), bytes(static_cast<std::size_t>(rows * stride)) {}
+  std::uint8_t* row(std::int64_t y) { return bytes.data() + y * stride; }
+};
 
 // The box's rows, `width` pixels wide.
-Image narrowed(const Image& image, const CropBox& box, std::int64_t width) {
+Rows narrowed(const Image& image, const CropBox& box, std::int64_t width) {
   const Filter across = triangle(box.width, width);
-  Image narrow(width, box.height);
-  std::vector<std::uint8_t> gathered(static_cast<std::size_t>(box.width * kRowsAtOnce * 4));
-  std::vector<std::uint8_t> nowhere(static_cast<std::size_t>(width * 3));  // for rows beyond the box
+  Rows narrow(box.height, width * 3);
+  Rows copies(kRowsAtOnce, box.width * 3);  // of rows behind which the picture ends
+  std::vector<std::uint8_t> nowhere(static_cast<std::size_t>(narrow.stride));  // for rows beyond the box
+  const std::uint8_t* const end = image.pixels.data() + image.pixels.size();
   for (std::int64_t y = 0; y < box.height; y += kRowsAtOnce) {
-    gather_rows(image, box, y, gathered);
-    std::array<std::uint8_t*, kRowsAtOnce> rows{};
-    for (std::int64_t r = 0; r < kRowsAtOnce; ++r)
-      rows[static_cast<std::size_t>(r)] = y + r < box.height ? narrow.row(y + r) : nowhere.data();
-    filter_kernels().resample_rows(gathered.data(), across.taps.data(), width, rows.data());
+    std::array<const std::uint8_t*, kRowsAtOnce> from{};
+    std::array<std::uint8_t*, kRowsAtOnce> to{};
+    for (std::size_t r = 0; r < kRowsAtOnce; ++r) {
+      const std::int64_t at = y + static_cast<std::int64_t>(r);
+      const std::uint8_t* row = image.row(box.top + std::min(at, box.height - 1)) + box.left * 3;
+      if (end - row < box.width * 3 + kReadBeyond)
+        row = std::copy_n(row, box.width * 3, copies.row(static_cast<std::int64_t>(r))) - box.width * 3;
+      from[r] = row;
+      to[r] = at < box.height ? narrow.row(at) : nowhere.data();
+    }
+    filter_kernels().resample_rows(from.data(), across.taps.data(), width, to.data());
   }
   return narrow;
 }
@@ -79,12 +96,12 @@ Image crop_resize(const Image& image, const CropBox& box, std::int64_t width, st
         "crop: box {}×{} at ({}, {}) is not inside the picture of {}×{}", box.width, box.height, box.left,
         box.top, image.width, image.height);
   check(width > 0 && height > 0, "resize: to {}×{}", width, height);
-  const Image narrow = narrowed(image, box, width);
+  const Rows narrow = narrowed(image, box, width);
   const Filter down = triangle(box.height, height);
   Image out(width, height);
   for (std::int64_t y = 0; y < height; ++y)
-    filter_kernels().resample_column(narrow.pixels.data(), down.taps[static_cast<std::size_t>(y)], width * 3,
-                                     out.row(y));
+    filter_kernels().resample_column(narrow.bytes.data(), narrow.stride,
+                                     down.taps[static_cast<std::size_t>(y)], width * 3, out.row(y));
   return out;
 }
 
