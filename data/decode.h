@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 
 #include "data/image.h"
+#include "data/resize.h"
 
 namespace dcl::data {
 
@@ -21,8 +23,22 @@ inline constexpr int kMaxScans = 100;
 /// ignored. EXIF orientation is ignored, as in the reference pipeline. May be called from any thread.
 Image decode(std::span<const std::uint8_t> bytes, const std::string& name);
 
+/// What of a picture somebody wants, once its width and height are known.
+using ChooseBox = std::function<CropBox(std::int64_t width, std::int64_t height)>;
+
+/// Decoded pixels and where in the picture they are from.
+struct Part {
+  Image image;
+  CropBox box;
+};
+
+/// Decodes little more of the picture than the box that `choose` wants: a box around it, with the pixels that
+/// decode() gives there. Throws for the same files as decode(), whatever the box, and for a box that is empty
+/// or leaves the picture; what `choose` throws goes through.
+Part decode_part(std::span<const std::uint8_t> bytes, const std::string& name, const ChooseBox& choose);
+
 /// The two formats, for those who know what they have.
-Image decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name);
+Part decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name, const ChooseBox& choose);
 Image decode_png(std::span<const std::uint8_t> bytes, const std::string& name);
 
 }  // namespace dcl::data

@@ -90,11 +90,15 @@ Rows narrowed(const Image& image, const CropBox& box, std::int64_t width) {
 
 }  // namespace
 
-Image crop_resize(const Image& image, const CropBox& box, std::int64_t width, std::int64_t height) {
-  check(box.top >= 0 && box.left >= 0 && box.height > 0 && box.width > 0 &&
-            box.top + box.height <= image.height && box.left + box.width <= image.width,
+void check_box(const CropBox& box, std::int64_t width, std::int64_t height) {
+  check(box.top >= 0 && box.left >= 0 && box.height > 0 && box.width > 0 && box.height <= height - box.top &&
+            box.width <= width - box.left,
         "crop: box {}×{} at ({}, {}) is not inside the picture of {}×{}", box.width, box.height, box.left,
-        box.top, image.width, image.height);
+        box.top, width, height);
+}
+
+Image crop_resize(const Image& image, const CropBox& box, std::int64_t width, std::int64_t height) {
+  check_box(box, image.width, image.height);
   check(width > 0 && height > 0, "resize: to {}×{}", width, height);
   const Rows narrow = narrowed(image, box, width);
   const Filter down = triangle(box.height, height);

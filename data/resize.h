@@ -14,6 +14,9 @@ struct CropBox {
   bool operator==(const CropBox&) const = default;
 };
 
+/// Throws where the box is empty or leaves a picture of this size.
+void check_box(const CropBox& box, std::int64_t width, std::int64_t height);
+
 /// Cuts the box out and resizes it to width × height by Pillow's antialiased bilinear filter (before version
 /// 13: horizontal pass first): a triangle of support max(1, scale), weights quantised to 22 bits, 8-bit
 /// rounding between the passes. The filter sees nothing outside the box. Throws where the box is empty or

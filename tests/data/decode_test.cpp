@@ -97,6 +97,35 @@ TEST(DecodeJpeg, AtMostHundredScans) {
   expect_error([&] { decode(bomb, "x.jpg"); }, {"x.jpg: ", "more than 100 scans"});
 }
 
+// The file without all of its segments of a kind (JPEG's marker): each has its length behind the marker.
+Bytes without_segments(const Bytes& jpeg, int marker) {
+  Bytes result(jpeg.begin(), jpeg.begin() + 2);
+  std::size_t at = 2;
+  while (jpeg[at + 1] != 0xDA) {
+    const std::size_t end = at + 2 + (std::size_t{jpeg[at + 2]} << 8) + jpeg[at + 3];
+    if (jpeg[at + 1] != marker)
+      result.insert(result.end(), jpeg.begin() + static_cast<std::ptrdiff_t>(at),
+                    jpeg.begin() + static_cast<std::ptrdiff_t>(end));
+    at = end;
+  }
+  result.insert(result.end(), jpeg.begin() + static_cast<std::ptrdiff_t>(at), jpeg.end());
+  return result;
+}
+
+// A thread uses its decoder again: what a file leaves out is not taken from the one before.
+TEST(DecodeJpeg, NothingIsLeftOverFromTheLastPicture) {
+  const Image image = drawn_picture(40, 30);
+  const Bytes no_quantisation = without_segments(test::encode_jpeg(image), 0xDB);
+  const Bytes no_huffman = without_segments(test::encode_jpeg(image, {.progressive = true}), 0xC4);
+  for (const bool progressive : {false, true}) {
+    EXPECT_NO_THROW(decode(test::encode_jpeg(image, {.progressive = progressive}), "good.jpg"));
+    expect_error([&] { decode(no_quantisation, "x.jpg"); },
+                 {"x.jpg: Quantization table 0x00 was not defined"});
+    EXPECT_NO_THROW(decode(test::encode_jpeg(image, {.progressive = progressive}), "good.jpg"));
+    expect_error([&] { decode(no_huffman, "x.jpg"); }, {"x.jpg: Huffman table 0x00 was not defined"});
+  }
+}
+
 // Each flipped byte gives a picture or an Error, nothing else; sanitizers watch.
 TEST(DecodeJpeg, FlippedBytesAreSurvived) {
   for (const auto kind : kKinds) {

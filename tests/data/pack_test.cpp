@@ -152,7 +152,7 @@ TEST(Pack, ResizesTheShorterSideAndWritesJpeg) {
   const auto packed = open_source(folder.path() / "x.tar");
   ASSERT_EQ(packed->size(), 2);
   const Sample first = packed->read(0);
-  const Image made = decode_jpeg(first.bytes, first.name);
+  const Image made = decode(first.bytes, first.name);
   EXPECT_EQ(made.width, 60);
   EXPECT_EQ(made.height, 40);
   const Image exact = crop_resize(wide, {0, 0, 60, 90}, 60, 40);

@@ -65,6 +65,16 @@ void set_colors(jpeg_compress_struct& info, const JpegOptions& options) {
   jpeg_set_defaults(&info);
   if (options.kind == JpegKind::rgb) jpeg_set_colorspace(&info, JCS_RGB);
   if (options.kind == JpegKind::ycck) jpeg_set_colorspace(&info, JCS_YCCK);
+  if (options.horizontal != 0) info.comp_info[0].h_samp_factor = options.horizontal;
+  if (options.vertical != 0) info.comp_info[0].v_samp_factor = options.vertical;
+  info.arith_code = options.arithmetic ? TRUE : FALSE;
+}
+
+// A sequential scan for each of `components`.
+std::vector<jpeg_scan_info> separate_scans(int components) {
+  std::vector<jpeg_scan_info> script;
+  for (int i = 0; i < components; ++i) script.push_back({1, {i, 0, 0, 0}, 0, 63, 0, 0});
+  return script;
 }
 
 }  // namespace
@@ -83,8 +93,9 @@ Bytes encode_jpeg(const Image& image, const JpegOptions& options) {
   jpeg_set_quality(&info, options.quality, TRUE);
   info.restart_in_rows = options.restart_rows;
   if (options.progressive) jpeg_simple_progression(&info);
-  const auto script = grey_script(options.grey_scans);
-  if (options.grey_scans != 0) {
+  const auto script =
+      options.one_by_one ? separate_scans(info.num_components) : grey_script(options.grey_scans);
+  if (options.grey_scans != 0 || options.one_by_one) {
     info.scan_info = script.data();
     info.num_scans = static_cast<int>(script.size());
   }

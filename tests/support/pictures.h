@@ -25,6 +25,10 @@ struct JpegOptions {
   bool progressive = false;
   int restart_rows = 0;
   int grey_scans = 0;  // not 0: progressive grey in exactly so many scans (65 to 190)
+  int horizontal = 0;  // sampling factors of the first component (1 to 4), of the others 1; 0: libjpeg's
+  int vertical = 0;
+  bool arithmetic = false;  // coding in place of Huffman's
+  bool one_by_one = false;  // sequential, a scan for each component
 };
 /// CMYK kinds write 255 - value of red, green, blue and a K of 40, inverted as Adobe does.
 Bytes encode_jpeg(const data::Image& image, const JpegOptions& options = {});
