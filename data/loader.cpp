@@ -1,5 +1,6 @@
 #include "data/loader.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -79,6 +80,8 @@ class Loader::Impl {
 
   Batch next() {
     std::unique_lock lock(mutex_);
+    const auto ready =
+        std::count_if(open_.begin(), open_.end(), [](const auto& work) { return work->left == 0; });
     if (workers_.empty()) {
       Task task;
       while (!finished() && take(task)) run(task, lock);
@@ -89,6 +92,7 @@ class Loader::Impl {
     if (open_.front()->error) std::rethrow_exception(open_.front()->error);
     Batch batch = std::move(open_.front()->batch);
     open_.pop_front();
+    batch.ready = ready;
     lock.unlock();
     may_work_.notify_all();
     return batch;

@@ -39,6 +39,9 @@ struct Batch {
   std::int64_t epoch = 0;
   std::int64_t iteration = 0;
   std::int64_t replaced = 0;  // of this batch: unreadable pictures that others stand in for
+  // Finished batches when this one was asked for, it among them: 0 where next() had to wait, up to `prefetch`
+  // where the workers are ahead. Depends on time, as nothing else in here does.
+  std::int64_t ready = 0;
 };
 
 /// Gives the batches of all epochs in order, without end. What is in a batch depends on the source, the seed,

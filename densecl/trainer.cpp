@@ -105,7 +105,7 @@ bool Trainer::train_one_epoch(report::Observer& observer, const std::function<bo
   while (state_.position.epoch == epoch && !done() && !should_stop()) {
     clock_.start_step();
     data::Batch batch = next_batch();
-    clock_.data_ready();
+    clock_.data_ready(batch.ready);
     const Position at = state_.position;
     // Short steps need no way out; how long the first takes nobody knows.
     const bool may_abandon = clock_.last_step() > std::chrono::duration<double>(patience_).count() / 4;
@@ -169,6 +169,7 @@ void Trainer::report_step(const Position& at, const StepResult& step, report::Ob
   record.lr = step.lr;
   record.time = clock_.time();
   record.data_time = clock_.data_time();
+  record.batches_ready = clock_.batches_ready();
   record.eta_s = clock_.eta(total_steps() - state_.position.step);
   record.memory_mib = peak_resident_mib();
   record.pictures_per_s = record.time > 0 ? static_cast<double>(config_.batch_size) / record.time : 0;

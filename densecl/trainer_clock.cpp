@@ -12,7 +12,10 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 void TrainerClock::start_step() { start_ = Clock::now(); }
 
-void TrainerClock::data_ready() { window_data_ += seconds_since(start_); }
+void TrainerClock::data_ready(std::int64_t batches) {
+  window_data_ += seconds_since(start_);
+  window_ready_ += static_cast<double>(batches);
+}
 
 void TrainerClock::end_step() {
   const double seconds = seconds_since(start_);
@@ -26,6 +29,7 @@ void TrainerClock::end_step() {
 void TrainerClock::restart_window() {
   window_ = 0;
   window_data_ = 0;
+  window_ready_ = 0;
   window_steps_ = 0;
 }
 

@@ -9,14 +9,17 @@ namespace dcl::densecl {
 
 class TrainerClock {
  public:
-  /// Around each step: start, then data_ready once its pictures are there, then end.
+  /// Around each step: start, then data_ready once its pictures are there, with the number of batches that
+  /// the loader had ready, then end.
   void start_step();
-  void data_ready();
+  void data_ready(std::int64_t batches);
   void end_step();
 
   /// Seconds a step, and of them waiting for pictures: means since the last restart_window().
   double time() const { return per_step(window_); }
   double data_time() const { return per_step(window_data_); }
+  /// Batches that were ready when one was asked for, likewise.
+  double batches_ready() const { return per_step(window_ready_); }
   void restart_window();
   /// Seconds that `steps` more will take, by the mean over this process's whole run.
   double eta(std::int64_t steps) const;
@@ -25,8 +28,8 @@ class TrainerClock {
 
  private:
   using Clock = std::chrono::steady_clock;
-  double per_step(double seconds) const {
-    return window_steps_ == 0 ? 0 : seconds / static_cast<double>(window_steps_);
+  double per_step(double sum) const {
+    return window_steps_ == 0 ? 0 : sum / static_cast<double>(window_steps_);
   }
 
   Clock::time_point start_{};
@@ -35,6 +38,7 @@ class TrainerClock {
   std::int64_t steps_ = 0;
   double window_ = 0;
   double window_data_ = 0;
+  double window_ready_ = 0;  // batches
   std::int64_t window_steps_ = 0;
 };
 

@@ -29,8 +29,8 @@ std::string log_line(const StepRecord& r) {
       "Epoch [{}][{}/{}]  lr: {:.3e}, eta: {}, time: {:.3f}, data_time: {:.3f}, memory: {}", r.epoch, r.iter,
       r.iters_per_epoch, r.lr, format_duration(r.eta_s), r.time, r.data_time, r.memory_mib);
   for (const auto& [name, value] : r.losses) line += fmt::format(", {}: {:.4f}", name, value);
-  line += fmt::format(", pictures/s: {:.1f}, acc1: {:.4f}, queue: {}", r.pictures_per_s, r.acc1,
-                      percent(r.queue_fill));
+  line += fmt::format(", pictures/s: {:.1f}, acc1: {:.4f}, queue: {}, batches ready: {:.1f}",
+                      r.pictures_per_s, r.acc1, percent(r.queue_fill), r.batches_ready);
   if (r.replaced > 0) line += fmt::format(", replaced: {}", r.replaced);
   return line;
 }
@@ -40,9 +40,10 @@ std::string bar_text(const StepRecord& r) {
                                  format_duration(r.eta_s));
   if (!r.losses.empty()) text += fmt::format(", {}: {:.4f}", r.losses.back().first, r.losses.back().second);
   text += fmt::format(
-      ", acc1: {:.4f}, queue: {}, pictures/s: {:.1f}, time: {:.3f}, data_time: {:.3f}, lr: {:.3e}, memory: "
-      "{}",
-      r.acc1, percent(r.queue_fill), r.pictures_per_s, r.time, r.data_time, r.lr, r.memory_mib);
+      ", acc1: {:.4f}, queue: {}, pictures/s: {:.1f}, time: {:.3f}, data_time: {:.3f}, batches ready: "
+      "{:.1f}, lr: {:.3e}, memory: {}",
+      r.acc1, percent(r.queue_fill), r.pictures_per_s, r.time, r.data_time, r.batches_ready, r.lr,
+      r.memory_mib);
   for (std::size_t i = 0; i + 1 < r.losses.size(); ++i)
     text += fmt::format(", {}: {:.4f}", r.losses[i].first, r.losses[i].second);
   return text;

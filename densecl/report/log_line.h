@@ -11,7 +11,7 @@ namespace dcl::densecl::report {
 
 /// "Epoch [1][50/462]  lr: 3.000e-01, eta: 1 day, 2:03:04, time: 0.912, data_time: 0.012, memory: 12516,
 /// loss_contra_single: 4.2904, loss_contra_dense: 4.3897, loss: 8.6800, pictures/s: 280.7, acc1: 0.1250,
-/// queue: 42%", and ", replaced: 3" when unreadable pictures were replaced. One line.
+/// queue: 42%, batches ready: 2.9", and ", replaced: 3" when unreadable pictures were replaced. One line.
 std::string log_line(const StepRecord& record);
 
 /// The same figures behind the progress bar, the telling ones first.

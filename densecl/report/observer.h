@@ -22,6 +22,7 @@ struct StepRecord {
   double lr = 0;                     // learning rate of this step
   double time = 0;                   // seconds a step, mean since the last log line
   double data_time = 0;         // seconds a step spent waiting for pictures, mean since the last log line
+  double batches_ready = 0;     // prefetched when a step asked for its batch, mean since the last log line
   double eta_s = 0;             // seconds until the run ends, estimated
   std::int64_t memory_mib = 0;  // MiB; on the CPU peak resident
   double pictures_per_s = 0;    // pictures (pairs of views) over all ranks

@@ -76,6 +76,7 @@ class TensorBoardReport : public StepsOnly {
     scalars.emplace_back("speed/pictures_per_s", record.pictures_per_s);
     scalars.emplace_back("speed/time", record.time);
     scalars.emplace_back("speed/data_time", record.data_time);
+    scalars.emplace_back("speed/batches_ready", record.batches_ready);
     scalars.emplace_back("speed/memory_MiB", static_cast<double>(record.memory_mib));
     file_.write(record.step, scalars);
   }

@@ -12,6 +12,7 @@
 #include "data/decode.h"
 #include "data/open_source.h"
 #include "tests/ops/op_table.h"
+#include "tests/support/memory.h"
 #include "tests/support/pictures.h"
 
 namespace dcl::data {
@@ -225,6 +226,38 @@ TEST(Loader, ASetWithoutAReadablePictureIsAnError) {
     expect_error([&] { loader.next(); }, {"photos: none of the 40 pictures can be read"});
     EXPECT_LE(source->reads, 40 * std::max(1, workers));
   }
+}
+
+// The workers run ahead as far as they may, and a caller without workers always waits.
+TEST(Loader, TellsHowManyBatchesAreReady) {
+  const auto source = source_of(12);
+  Loader alone(source, small(4, 0));
+  for (int step = 0; step < 5; ++step) EXPECT_EQ(alone.next().ready, 0);
+  auto options = small(4, 2);
+  options.prefetch = 3;
+  Loader loader(source, options);
+  std::int64_t ready = 0;
+  for (int attempt = 0; attempt < 100 && ready < 3; ++attempt) {  // patience for a busy machine
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    ready = loader.next().ready;
+    ASSERT_LE(ready, 3);
+  }
+  EXPECT_EQ(ready, 3);
+}
+
+// 200,000 pictures, good, unreadable and of many sizes.
+TEST(Loader, MemoryStaysBounded) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers keep what was freed";
+#endif
+  Loader loader(source_of(100, {17, 18, 60}), small(50, 2));
+  const auto read = [&](std::int64_t pictures) {
+    for (std::int64_t i = 0; i < pictures; i += 50) loader.next();
+  };
+  read(20'000);
+  const std::int64_t before = test::resident_bytes();
+  read(180'000);
+  EXPECT_LT(test::resident_bytes() - before, 8 << 20);  // a leak of 48 bytes a picture would show
 }
 
 TEST(Loader, FoldersOfRealFiles) {

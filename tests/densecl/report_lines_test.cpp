@@ -47,6 +47,7 @@ StepRecord published() {
   r.lr = 0.3;
   r.time = 0.912;
   r.data_time = 0.012;
+  r.batches_ready = 2.875;
   r.eta_s = 86400 + 7384;
   r.memory_mib = 12516;
   r.pictures_per_s = 280.701;
@@ -62,14 +63,14 @@ TEST_F(ReportLines, LogLineIsMmcvs) {
       log_line(published()),
       "Epoch [1][50/462]  lr: 3.000e-01, eta: 1 day, 2:03:04, time: 0.912, data_time: 0.012, memory: 12516, "
       "loss_contra_single: 4.2904, loss_contra_dense: 4.3897, loss: 8.6800, pictures/s: 280.7, acc1: 0.1250, "
-      "queue: 19%");
+      "queue: 19%, batches ready: 2.9");
   StepRecord r = published();
   r.losses = {{"loss_contra", 7.5}, {"loss", 7.5}};
   r.queue_fill = 0.9999;  // not full
   r.replaced = 3;
   const std::string line = log_line(r);
   EXPECT_NE(line.find("memory: 12516, loss_contra: 7.5000, loss: 7.5000, pictures/s"), std::string::npos);
-  EXPECT_TRUE(line.ends_with("queue: 99%, replaced: 3"));
+  EXPECT_TRUE(line.ends_with("queue: 99%, batches ready: 2.9, replaced: 3"));
 }
 
 // Python's str(datetime.timedelta(seconds=round(s))).
