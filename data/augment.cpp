@@ -35,7 +35,7 @@ double factor_around_one(double strength, tensor::RandomStream& random) {
   return random.uniform(std::max(0.0, 1 - strength), 1 + strength);
 }
 
-std::array<Jitter, 4> draw_jitter(const AugmentOptions& o, tensor::RandomStream& random) {
+std::array<Jitter, 4> draw_jitter(const ViewOptions& o, tensor::RandomStream& random) {
   std::array<Jitter, 4> all{Jitter{JitterKind::brightness, factor_around_one(o.brightness, random)},
                             Jitter{JitterKind::contrast, factor_around_one(o.contrast, random)},
                             Jitter{JitterKind::saturation, factor_around_one(o.saturation, random)},
@@ -57,11 +57,7 @@ CropBox centre_crop(std::int64_t width, std::int64_t height, const Range& ratio)
   return box;
 }
 
-}  // namespace
-
-void check_options(const AugmentOptions& o) {
-  check(o.image_size >= 1 && o.image_size <= 16384, "augmentation: image size is {}, expected 1 to 16384",
-        o.image_size);
+void check_view(const ViewOptions& o) {
   check_range("crop scale", o.crop_scale, 1e-6, 1);
   check_range("crop ratio", o.crop_ratio, 1e-3, 1e3);
   check_range("blur sigma", o.blur_sigma, 0, kMostSigma);
@@ -73,10 +69,22 @@ void check_options(const AugmentOptions& o) {
   check_strength("contrast", o.contrast, 1e3);
   check_strength("saturation", o.saturation, 1e3);
   check_strength("hue", o.hue, 0.5);
+  check_probability("solarize probability", o.solarize_probability);
+  check(o.solarize_threshold >= 0 && o.solarize_threshold <= 256,
+        "augmentation: solarize threshold is {}, expected 0 to 256", o.solarize_threshold);
 }
 
-CropBox draw_crop(std::int64_t width, std::int64_t height, const AugmentOptions& o,
+}  // namespace
+
+void check_options(const AugmentOptions& o) {
+  check(o.image_size >= 1 && o.image_size <= 16384, "augmentation: image size is {}, expected 1 to 16384",
+        o.image_size);
+  for (const std::size_t view : {0, 1}) check_view(o.of_view(view));
+}
+
+CropBox draw_crop(std::int64_t width, std::int64_t height, const ViewOptions& o,
                   tensor::RandomStream& random) {
+  if (o.crop_scale == Range{1, 1}) return centre_crop(width, height, o.crop_ratio);
   const auto area = static_cast<double>(width) * static_cast<double>(height);
   for (int attempt = 0; attempt < 10; ++attempt) {
     const double target = area * random.uniform(o.crop_scale.low, o.crop_scale.high);
@@ -91,7 +99,7 @@ CropBox draw_crop(std::int64_t width, std::int64_t height, const AugmentOptions&
   return centre_crop(width, height, o.crop_ratio);
 }
 
-ViewParams draw_view(std::int64_t width, std::int64_t height, const AugmentOptions& o,
+ViewParams draw_view(std::int64_t width, std::int64_t height, const ViewOptions& o,
                      tensor::RandomStream& random) {
   ViewParams params;
   params.crop = draw_crop(width, height, o, random);
@@ -100,6 +108,22 @@ ViewParams draw_view(std::int64_t width, std::int64_t height, const AugmentOptio
   if (random.chance(o.blur_probability))
     params.blur_sigma = random.uniform(o.blur_sigma.low, o.blur_sigma.high);
   params.flip = random.chance(o.flip_probability);
+  // Last, so that recipes with and without it draw the same before.
+  if (random.chance(o.solarize_probability)) params.solarize_threshold = o.solarize_threshold;
+  return params;
+}
+
+std::array<ViewParams, 2> draw_pair(std::int64_t width, std::int64_t height, const AugmentOptions& options,
+                                    const PairKey& pair) {
+  std::array<ViewParams, 2> params;
+  for (std::size_t view = 0; view < 2; ++view) {
+    tensor::RandomStream random({.seed = pair.seed,
+                                 .purpose = tensor::Purpose::augmentation,
+                                 .epoch = static_cast<std::uint32_t>(pair.epoch),
+                                 .sample = static_cast<std::uint64_t>(pair.sample),
+                                 .view = static_cast<std::uint8_t>(view)});
+    params[view] = draw_view(width, height, options.of_view(view), random);
+  }
   return params;
 }
 
@@ -122,6 +146,7 @@ Image apply_view(const Image& image, const ViewParams& params, std::int64_t imag
     for (const auto& jitter : *params.jitter) apply_jitter(view, jitter);
   if (params.grayscale) grayscale(view);
   if (params.blur_sigma) gaussian_blur(view, *params.blur_sigma);
+  if (params.solarize_threshold) solarize(view, *params.solarize_threshold);
   if (params.flip) flip(view);
   return view;
 }

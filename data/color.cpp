@@ -38,6 +38,10 @@ void adjust_hue(Image& image, double factor) {
 
 void grayscale(Image& image) { color_kernels().to_luma(image.pixels.data(), image.pixels.size() / 3); }
 
+void solarize(Image& image, int threshold) {
+  for (auto& value : image.pixels) value = static_cast<std::uint8_t>(value < threshold ? value : 255 - value);
+}
+
 void flip(Image& image) {
   for (std::int64_t y = 0; y < image.height; ++y)
     color_kernels().reverse(image.row(y), static_cast<std::size_t>(image.width));

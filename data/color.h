@@ -20,6 +20,8 @@ void adjust_saturation(Image& image, double factor);
 void adjust_hue(Image& image, double factor);
 /// Luma in all three channels.
 void grayscale(Image& image);
+/// Values from `threshold` (0 to 256) on become 255 - value: Pillow's ImageOps.solarize.
+void solarize(Image& image, int threshold);
 /// Left becomes right.
 void flip(Image& image);
 

@@ -14,15 +14,9 @@ bool PairMaker::make(std::int64_t index, std::int64_t epoch, float* query, float
   bool replaced = false;
   const Image image = readable(index, replaced);
   const std::int64_t side = options_.augment.image_size;
-  for (const std::uint8_t view : {0, 1}) {
-    tensor::RandomStream random({.seed = options_.seed,
-                                 .purpose = tensor::Purpose::augmentation,
-                                 .epoch = static_cast<std::uint32_t>(epoch),
-                                 .sample = static_cast<std::uint64_t>(index),
-                                 .view = view});
-    const ViewParams params = draw_view(image.width, image.height, options_.augment, random);
-    normalise_view(apply_view(image, params, side), view == 0 ? query : key);
-  }
+  const auto params = draw_pair(image.width, image.height, options_.augment, {options_.seed, epoch, index});
+  normalise_view(apply_view(image, params[0], side), query);
+  normalise_view(apply_view(image, params[1], side), key);
   return replaced;
 }
 

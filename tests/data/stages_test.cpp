@@ -261,6 +261,20 @@ TEST(Adjust, BlendsTowardsBlackMeanAndLuma) {
     }
 }
 
+// Pillow's ImageOps.solarize: i if i < threshold else 255 - i.
+TEST(Solarize, InvertsFromTheThresholdOn) {
+  Image all(256, 3);
+  for (std::size_t i = 0; i < all.pixels.size(); ++i) all.pixels[i] = static_cast<std::uint8_t>(i % 256);
+  for (const int threshold : {0, 1, 127, 128, 129, 255, 256}) {
+    Image got = all;
+    solarize(got, threshold);
+    for (std::size_t i = 0; i < got.pixels.size(); ++i) {
+      const int value = all.pixels[i];
+      ASSERT_EQ(got.pixels[i], value < threshold ? value : 255 - value) << value << ", from " << threshold;
+    }
+  }
+}
+
 TEST(Flip, MirrorsRows) {
   for (const std::int64_t width : {1, 2, 7, 64}) {
     const Image image = drawn_picture(width, 3);
@@ -293,6 +307,15 @@ TEST(ApplyView, RunsTheStagesInTheirOrder) {
     flip(expected);
     EXPECT_EQ(apply_view(image, params, 32), expected);
   }
+  // After the blur: a blurred negative is not the negative of what was blurred.
+  params.solarize_threshold = 100;
+  Image expected = crop_resize(image, params.crop, 32, 32);
+  for (const auto& jitter : *params.jitter) apply_jitter(expected, jitter);
+  grayscale(expected);
+  gaussian_blur(expected, 1.1);
+  solarize(expected, 100);
+  flip(expected);
+  EXPECT_EQ(apply_view(image, params, 32), expected);
 }
 
 TEST(NormaliseView, SubtractsImageNetsMeanAndDividesByItsDeviation) {
