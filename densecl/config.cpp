@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "densecl/augment_config.h"
 #include "densecl/config_fields.h"
 #include "tensor/check.h"
 #include "tensor/cpu/threads.h"
@@ -42,20 +43,35 @@ std::string toml_string(const std::string& text) {
   return quoted + '"';
 }
 
+// TOML's numbers with a fraction need a point or an exponent.
+std::string toml_number(double value) {
+  const std::string text = fmt::format("{}", value);
+  return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
+}
+
 std::string toml_value(const TrainConfig& config, const ConfigField& field) {
   const std::string text = field_text(config, field);
-  if (std::holds_alternative<std::string TrainConfig::*>(field.member)) return toml_string(text);
-  if (std::holds_alternative<std::vector<std::int64_t> TrainConfig::*>(field.member))
-    return fmt::format("[{}]", text == "none" ? "" : text);
-  // TOML's numbers with a fraction need a point or an exponent.
-  const bool fraction = std::holds_alternative<double TrainConfig::*>(field.member);
-  return fraction && text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
+  if (field.holds<std::string>()) return toml_string(text);
+  if (field.holds<std::vector<std::int64_t>>()) return fmt::format("[{}]", text == "none" ? "" : text);
+  const auto values = field_values(config, field);
+  if (field.holds<double>()) return toml_number(values[0]);
+  if (field.holds<std::optional<PerView>>() && values[0] == values[1]) return toml_number(values[0]);
+  if (field.holds<std::optional<PerView>>() || field.holds<std::optional<data::Range>>())
+    return fmt::format("[{}, {}]", toml_number(values[0]), toml_number(values[1]));
+  return text;
+}
+
+// TOML has no word for that.
+bool is_open(const TrainConfig& config, const ConfigField& field) {
+  return !field.holds<std::string>() && field_text(config, field).empty();
 }
 
 }  // namespace
 
 void apply(TrainConfig& config, const SettingLayer& layer) {
   TrainConfig changed = config;
+  const bool has_recipe = std::ranges::any_of(layer.settings, [](const auto& s) { return s.first == "aug"; });
+  if (has_recipe && !changed.aug.empty()) forget_augmentation(changed);
   bool has_cos = false;
   bool has_schedule = false;
   for (const auto& [name, text] : layer.settings) {
@@ -87,6 +103,7 @@ TrainConfig resolved(TrainConfig config) {
   if (config.device == "auto") config.device = "cpu";
   if (config.threads == 0) config.threads = tensor::cpu::num_threads();
   if (config.cos) config.schedule.clear();
+  fill_augmentation(config);
   return config;
 }
 
@@ -97,9 +114,7 @@ std::string to_toml(const TrainConfig& config) {
     if (field.name == "resume" || field.name == "overwrite") continue;
     if (std::exchange(group, field.group) != field.group)
       text += fmt::format("{}# {}\n", text.empty() ? "" : "\n", field.group);
-    if (field_text(config, field).empty() &&
-        std::holds_alternative<std::optional<std::int64_t> TrainConfig::*>(field.member))
-      continue;  // TOML has no word for "unset"
+    if (is_open(config, field)) continue;
     text += fmt::format("{} = {}\n", toml_key(field.name), toml_value(config, field));
   }
   return text;

@@ -9,11 +9,19 @@
 #include <utility>
 #include <vector>
 
+#include "data/augment.h"
 #include "densecl/model.h"
 #include "optim/schedule.h"
 #include "tensor/ops/sgd_update.h"
 
 namespace dcl::densecl {
+
+/// A value for each of a pair's views.
+struct PerView {
+  double query = 0;
+  double key = 0;
+  bool operator==(const PerView&) const = default;
+};
 
 struct TrainConfig {
   std::string data;                      // the set of pictures: a folder, a list, an archive
@@ -37,6 +45,22 @@ struct TrainConfig {
   std::int64_t lambda_warmup = 0;  // iterations with lambda = 0
   std::optional<std::int64_t> num_grid;
   std::int64_t bn_groups = 1;
+
+  std::string aug;  // recipe of the views (densecl/augment_config.h); empty: mocov2
+  // What is left open below is the recipe's.
+  std::optional<data::Range> crop_scale;  // share of the picture's area
+  std::optional<data::Range> crop_ratio;  // width over height
+  std::optional<PerView> jitter_prob;
+  std::optional<PerView> brightness;
+  std::optional<PerView> contrast;
+  std::optional<PerView> saturation;
+  std::optional<PerView> hue;
+  std::optional<PerView> grayscale_prob;
+  std::optional<PerView> blur_prob;
+  std::optional<data::Range> blur_sigma;  // pixels
+  std::optional<PerView> flip_prob;
+  std::optional<PerView> solarize_prob;
+  std::optional<std::int64_t> solarize_threshold;
 
   std::int64_t epochs = 200;
   std::optional<std::int64_t> max_iters;
@@ -73,8 +97,9 @@ struct SettingLayer {
 };
 
 /// Lays one layer over `config`. A schedule takes the place of a cosine from a lower layer, and the other way
-/// round. Throws, naming the source and the setting, for an unknown name (suggesting the nearest), a value
-/// that cannot be read, or both schedules in one layer.
+/// round; a recipe of augmentation that of a lower layer's, with all the values laid over that. Throws,
+/// naming the source and the setting, for an unknown name (suggesting the nearest), a value that cannot be
+/// read, or both schedules in one layer.
 void apply(TrainConfig& config, const SettingLayer& layer);
 
 /// Throws for values that are out of range, not finite, at odds with one another, or that this build cannot
@@ -83,7 +108,8 @@ void check_config(const TrainConfig& config);
 /// Throws where the set of pictures is too small for the batch.
 void check_against_set(const TrainConfig& config, std::int64_t pictures);
 
-/// What stays open in `config` decided: output folder, device, threads; a cosine has no milestones.
+/// What stays open in `config` decided: output folder, device, threads, augmentation; a cosine has no
+/// milestones.
 TrainConfig resolved(TrainConfig config);
 
 /// TOML that runs the same thing again. `resume` and `overwrite` are acts, not part of the run, and left out.

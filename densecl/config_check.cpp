@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "data/open_source.h"
+#include "densecl/augment_config.h"
 #include "densecl/config.h"
 #include "densecl/config_fields.h"
 #include "nn/resnet.h"
@@ -23,14 +24,10 @@ void check_range(const ConfigField& field, double value, const std::string& text
 void check_ranges(const TrainConfig& config) {
   for (const auto& field : config_fields()) {
     const std::string text = field_text(config, field);
-    if (const auto* member = std::get_if<std::int64_t TrainConfig::*>(&field.member))
-      check_range(field, static_cast<double>(config.**member), text);
-    if (const auto* member = std::get_if<double TrainConfig::*>(&field.member))
-      check_range(field, config.**member, text);
-    if (const auto* member = std::get_if<std::optional<std::int64_t> TrainConfig::*>(&field.member))
-      if ((config.**member).has_value()) check_range(field, static_cast<double>(*(config.**member)), text);
-    if (const auto* member = std::get_if<std::vector<std::int64_t> TrainConfig::*>(&field.member))
-      for (const auto value : config.**member) check_range(field, static_cast<double>(value), text);
+    const auto values = field_values(config, field);
+    for (const double value : values) check_range(field, value, text);
+    if (field.holds<std::optional<data::Range>>() && !values.empty())
+      check(values[0] <= values[1], "--{}: {} begins above its end, expected LOW,HIGH", field.name, text);
   }
 }
 
@@ -48,6 +45,9 @@ void check_choices(const TrainConfig& config) {
                std::vector<std::string>(data::kSourceFormats.begin(), data::kSourceFormats.end()));
   check_choice("method", config.method, std::array<std::string, 2>{"densecl", "mocov2"});
   check_choice("arch", config.arch, nn::resnet_names());
+  std::vector<std::string> recipes;
+  for (const auto& recipe : augment_recipes()) recipes.emplace_back(recipe.name);
+  if (!config.aug.empty()) check_choice("aug", config.aug, recipes);
   check_choice("on-bad-image", config.on_bad_image, std::array<std::string, 2>{"replace", "stop"});
   check_choice("device", config.device, std::array<std::string, 3>{"auto", "cpu", "cuda"});
   check(config.device != "cuda", "--device cuda: this build has no CUDA backend, expected auto or cpu");

@@ -69,6 +69,38 @@ const std::array kFields = {
                 "parts of the batch that batch norm sees one at a time; 1: no shuffling", &C::bn_groups,
                 Role::identity, from(1)},
 
+    ConfigField{"aug", "", kAugmentation,
+                "recipe that the flags below change: mocov2 (also DenseCL's); byol (the views differ; "
+                "solarization); none (both views are the largest square in the middle of the picture, "
+                "nothing is random)",
+                &C::aug, Role::recipe},
+    ConfigField{"crop-scale", "", kAugmentation, "area of a crop as a share of the picture's", &C::crop_scale,
+                Role::recipe, from(1e-6, 1)},
+    ConfigField{"crop-ratio", "", kAugmentation, "width over height of a crop", &C::crop_ratio, Role::recipe,
+                from(1e-3, 1e3)},
+    ConfigField{"jitter-prob", "", kAugmentation,
+                "probability of colour jitter; like every P, one number for both views or two: the query's, "
+                "the key's",
+                &C::jitter_prob, Role::recipe, from(0, 1)},
+    ConfigField{"brightness", "", kAugmentation, "jitter by a factor of 1 - P to 1 + P", &C::brightness,
+                Role::recipe, from(0, 1e3)},
+    ConfigField{"contrast", "", kAugmentation, "likewise", &C::contrast, Role::recipe, from(0, 1e3)},
+    ConfigField{"saturation", "", kAugmentation, "likewise", &C::saturation, Role::recipe, from(0, 1e3)},
+    ConfigField{"hue", "", kAugmentation, "jitter by -P to P of the colour circle", &C::hue, Role::recipe,
+                from(0, 0.5)},
+    ConfigField{"grayscale-prob", "", kAugmentation, "probability of grayscale", &C::grayscale_prob,
+                Role::recipe, from(0, 1)},
+    ConfigField{"blur-prob", "", kAugmentation, "probability of Gaussian blur", &C::blur_prob, Role::recipe,
+                from(0, 1)},
+    ConfigField{"blur-sigma", "", kAugmentation, "its standard deviation in pixels of the view",
+                &C::blur_sigma, Role::recipe, from(0, 1e3)},
+    ConfigField{"flip-prob", "", kAugmentation, "probability of a horizontal flip", &C::flip_prob,
+                Role::recipe, from(0, 1)},
+    ConfigField{"solarize-prob", "", kAugmentation, "probability of solarization, after the blur",
+                &C::solarize_prob, Role::recipe, from(0, 1)},
+    ConfigField{"solarize-threshold", "", kAugmentation, "level from which it inverts",
+                &C::solarize_threshold, Role::recipe, from(0, 256)},
+
     ConfigField{"epochs", "", kTraining, "epochs of the whole run", &C::epochs, Role::recipe, from(1)},
     ConfigField{"max-iters", "", kTraining, "stop after this many iterations of the whole run [all epochs]",
                 &C::max_iters, Role::running, from(1)},
@@ -124,15 +156,33 @@ bool parse_bool(const std::string& text) {
   return text == "true";
 }
 
+std::vector<std::string> parts_of(const std::string& text) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    parts.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
 std::vector<std::int64_t> parse_list(const std::string& text) {
   std::vector<std::int64_t> values;
   if (text.empty() || text == "none") return values;
-  for (std::size_t begin = 0; begin <= text.size();) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    values.push_back(parse_integer(text.substr(begin, end - begin)));
-    begin = end + 1;
-  }
+  for (const auto& part : parts_of(text)) values.push_back(parse_integer(part));
   return values;
+}
+
+PerView parse_per_view(const std::string& text) {
+  const auto parts = parts_of(text);
+  check(parts.size() <= 2, "'{}' is more than two numbers, expected one for both views or two", text);
+  return {parse_number(parts.front()), parse_number(parts.back())};
+}
+
+data::Range parse_range(const std::string& text) {
+  const auto parts = parts_of(text);
+  check(parts.size() == 2, "'{}' is not two numbers LOW,HIGH", text);
+  return {parse_number(parts[0]), parse_number(parts[1])};
 }
 
 // "f32" is "fp32", "moco_v2" is "mocov2".
@@ -195,8 +245,30 @@ void set_field(TrainConfig& config, const ConfigField& field, const std::string&
                         [&](double C::* m) { config.*m = parse_number(text); },
                         [&](bool C::* m) { config.*m = parse_bool(text); },
                         [&](std::string C::* m) { config.*m = canonical(field, text); },
-                        [&](std::vector<std::int64_t> C::* m) { config.*m = parse_list(text); }},
+                        [&](std::vector<std::int64_t> C::* m) { config.*m = parse_list(text); },
+                        [&](std::optional<PerView> C::* m) { config.*m = parse_per_view(text); },
+                        [&](std::optional<data::Range> C::* m) { config.*m = parse_range(text); }},
              field.member);
+}
+
+std::vector<double> field_values(const TrainConfig& config, const ConfigField& field) {
+  using Values = std::vector<double>;
+  return std::visit(
+      Overloaded{
+          [&](std::int64_t C::* m) { return Values{static_cast<double>(config.*m)}; },
+          [&](std::optional<std::int64_t> C::* m) {
+            return config.*m ? Values{static_cast<double>(*(config.*m))} : Values{};
+          },
+          [&](double C::* m) { return Values{config.*m}; }, [&](bool C::*) { return Values{}; },
+          [&](std::string C::*) { return Values{}; },
+          [&](std::vector<std::int64_t> C::* m) { return Values((config.*m).begin(), (config.*m).end()); },
+          [&](std::optional<PerView> C::* m) {
+            return config.*m ? Values{(config.*m)->query, (config.*m)->key} : Values{};
+          },
+          [&](std::optional<data::Range> C::* m) {
+            return config.*m ? Values{(config.*m)->low, (config.*m)->high} : Values{};
+          }},
+      field.member);
 }
 
 std::string field_text(const TrainConfig& config, const ConfigField& field) {
@@ -213,6 +285,15 @@ std::string field_text(const TrainConfig& config, const ConfigField& field) {
                    for (const auto value : config.*m)
                      text += fmt::format("{}{}", text.empty() ? "" : ",", value);
                    return text.empty() ? std::string("none") : text;
+                 },
+                 [&](std::optional<PerView> C::* m) {
+                   if (!(config.*m)) return std::string();
+                   const auto [query, key] = *(config.*m);
+                   return query == key ? fmt::format("{}", query) : fmt::format("{},{}", query, key);
+                 },
+                 [&](std::optional<data::Range> C::* m) {
+                   return config.*m ? fmt::format("{},{}", (config.*m)->low, (config.*m)->high)
+                                    : std::string();
                  }},
       field.member);
 }

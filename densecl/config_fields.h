@@ -31,7 +31,11 @@ struct Range {
 
 using Member = std::variant<std::int64_t TrainConfig::*, std::optional<std::int64_t> TrainConfig::*,
                             double TrainConfig::*, bool TrainConfig::*, std::string TrainConfig::*,
-                            std::vector<std::int64_t> TrainConfig::*>;
+                            std::vector<std::int64_t> TrainConfig::*, std::optional<PerView> TrainConfig::*,
+                            std::optional<data::Range> TrainConfig::*>;
+
+/// The group of the settings that make up a view.
+inline constexpr std::string_view kAugmentation = "Augmentation";
 
 struct ConfigField {
   std::string_view name;        // of the flag: "batch-size"; the TOML key has underscores
@@ -40,7 +44,13 @@ struct ConfigField {
   std::string_view help;
   Member member;
   Role role = Role::recipe;
-  Range range = {};
+  Range range = {};  // of each of its numbers
+
+  /// Whether its type in TrainConfig is this.
+  template <class Type>
+  bool holds() const {
+    return std::holds_alternative<Type TrainConfig::*>(member);
+  }
 };
 
 /// All of them, in the order of --help and of saved files.
@@ -52,6 +62,9 @@ const ConfigField* find_field(std::string_view name);
 void set_field(TrainConfig& config, const ConfigField& field, const std::string& text);
 /// The value as it would stand on a command line; reading it gives the same value again. Empty when unset.
 std::string field_text(const TrainConfig& config, const ConfigField& field);
+
+/// The numbers of a setting that has some.
+std::vector<double> field_values(const TrainConfig& config, const ConfigField& field);
 
 /// ", did you mean NAME?" for the candidate nearest to `name`, or nothing when none is near.
 std::string did_you_mean(std::string_view name, std::span<const std::string> candidates);

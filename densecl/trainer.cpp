@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "data/open_source.h"
+#include "densecl/augment_config.h"
 #include "tensor/check.h"
 #include "tensor/cpu/threads.h"
 
@@ -67,7 +68,7 @@ void Trainer::resume(const Checkpoint& checkpoint) {
 data::LoaderOptions Trainer::loader_options() {
   data::LoaderOptions options;
   options.batch = config_.batch_size;
-  options.augment.image_size = config_.image_size;
+  options.augment = augment_options(config_);
   options.seed = static_cast<std::uint64_t>(config_.seed);
   options.workers = static_cast<int>(config_.workers);
   options.on_bad_image = config_.on_bad_image == "stop" ? data::OnBadImage::stop : data::OnBadImage::replace;

@@ -45,34 +45,42 @@ std::string integer_text(const toml::node& node, const char* expected) {
   return fmt::format("{}", *value);
 }
 
-std::string number_text(const toml::node& node) {
+std::string number_text(const toml::node& node, const char* expected) {
   if (const auto value = node.value_exact<double>()) return fmt::format("{}", *value);
-  return integer_text(node, "a number");
+  return integer_text(node, expected);
 }
 
-std::string list_text(const toml::node& node) {
+using ReadElement = std::string (*)(const toml::node& node, const char* expected);
+
+// "120,160"; `expected` says what the list should be.
+std::string list_text(const toml::node& node, const char* expected, ReadElement element) {
   const toml::array* array = node.as_array();
-  check(array != nullptr, "expected a list of whole numbers");
+  check(array != nullptr, "expected {}", expected);
   std::string text;
-  for (const auto& each : *array)
-    text += (text.empty() ? "" : ",") + integer_text(each, "a list of whole numbers");
+  for (const auto& each : *array) text += (text.empty() ? "" : ",") + element(each, expected);
   return text;
 }
 
 // The value as it would stand on a command line.
 std::string value_text(const toml::node& node, const ConfigField& field) {
-  if (std::holds_alternative<std::string TrainConfig::*>(field.member)) {
+  if (field.holds<std::string>()) {
     const auto value = node.value_exact<std::string>();
     check(value.has_value(), "expected a string");
     return *value;
   }
-  if (std::holds_alternative<bool TrainConfig::*>(field.member)) {
+  if (field.holds<bool>()) {
     const auto value = node.value_exact<bool>();
     check(value.has_value(), "expected true or false");
     return *value ? "true" : "false";
   }
-  if (std::holds_alternative<double TrainConfig::*>(field.member)) return number_text(node);
-  if (std::holds_alternative<std::vector<std::int64_t> TrainConfig::*>(field.member)) return list_text(node);
+  if (field.holds<double>()) return number_text(node, "a number");
+  if (field.holds<std::vector<std::int64_t>>())
+    return list_text(node, "a list of whole numbers", integer_text);
+  if (field.holds<std::optional<data::Range>>()) return list_text(node, "a list of two numbers", number_text);
+  if (field.holds<std::optional<densecl::PerView>>()) {
+    const char* expected = "a number or a list of two, one a view";
+    return node.is_array() ? list_text(node, expected, number_text) : number_text(node, expected);
+  }
   return integer_text(node, "a whole number");
 }
 

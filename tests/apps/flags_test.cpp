@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "apps/support/config_file.h"
+#include "densecl/augment_config.h"
 #include "densecl/config_fields.h"
 #include "tensor/check.h"
 #include "tests/support/pictures.h"
@@ -74,6 +75,10 @@ TEST(Flags, ASavedConfigIsTheSameRunAgain) {
   config.num_grid = 9;
   config.schedule = {};
   config.method = "mocov2";
+  config.aug = "byol";
+  config.crop_ratio = {0.1 + 0.2, 1};
+  config.hue = {0, 1e-7};
+  config.grayscale_prob = {1, 1};
   for (const bool cos : {false, true}) {
     config.cos = cos;
     const TrainConfig run = resolved(config);
@@ -82,6 +87,22 @@ TEST(Flags, ASavedConfigIsTheSameRunAgain) {
     // Whatever lies below it.
     EXPECT_EQ(*parse({"--config", file.path(), "--preset", "densecl_imagenet_200ep"}), run);
   }
+}
+
+TEST(Flags, AugmentationFlagBeatsConfigBeatsRecipe) {
+  const ConfigFile file("blur_prob = 0.7\nhue = [0.2, 0.3]\njitter_prob = 1\n");
+  const auto c = parse({"x", "--hue", "0.05", "--aug", "byol", "--config", file.path()});
+  const auto options = dcl::densecl::augment_options(*c);
+  EXPECT_EQ(options.of_view(1).hue, 0.05);                  // flag
+  EXPECT_EQ(options.of_view(1).blur_probability, 0.7);      // file
+  EXPECT_EQ(options.of_view(1).jitter_probability, 1);      // file, a whole number
+  EXPECT_EQ(options.of_view(1).solarize_probability, 0.2);  // recipe
+  EXPECT_EQ(options.of_view(0).solarize_probability, 0);
+  // A whole saved configuration gives way to another recipe.
+  const ConfigFile saved(to_toml(resolved(*c)));
+  EXPECT_EQ(augmentation_text(*parse({"--config", saved.path(), "--aug", "none"})), "none");
+  EXPECT_EQ(augmentation_text(*parse({"--config", saved.path()})),
+            "byol, --jitter-prob 1, --hue 0.05, --blur-prob 0.7");
 }
 
 TEST(Flags, ErrorsAreOneLineAndSuggest) {
@@ -107,6 +128,11 @@ TEST(Flags, TomlErrorsNameFileLineAndKey) {
       {"schedule = 3\n", ": line 1: schedule: expected a list of whole numbers"},
       {"schedule = [1, 2.5]\n", ": line 1: schedule: expected a list of whole numbers"},
       {"cos = 1\n", ": line 1: cos: expected true or false"},
+      {"hue = [1, \"a\"]\n", ": line 1: hue: expected a number or a list of two, one a view"},
+      {"hue = \"0.1\"\n", ": line 1: hue: expected a number or a list of two, one a view"},
+      {"hue = []\n", ": hue: '' is not a number"},
+      {"crop_scale = 0.2\n", ": line 1: crop_scale: expected a list of two numbers"},
+      {"crop_scale = [0.2]\n", ": crop_scale: '0.2' is not two numbers LOW,HIGH"},
       {"data = 3\n", ": line 1: data: expected a string"},
       {"[model]\narch = \"resnet18\"\n", ": model is unknown"}};
   for (const auto& [text, message] : table) {
@@ -122,18 +148,21 @@ TEST(Flags, TomlErrorsNameFileLineAndKey) {
 TEST(Flags, HelpIsGroupedAndShowsEveryDefault) {
   std::string help;
   EXPECT_FALSE(parse({"--help"}, &help));
-  for (const char* group : {"Data and output", "Method and model", "Training", "Running"})
+  for (const char* group : {"Data and output", "Method and model", "Augmentation", "Training", "Running"})
     EXPECT_NE(help.find(std::string(group) + ":"), std::string::npos) << group;
+  TrainConfig defaults;
+  fill_augmentation(defaults);
   for (const auto& field : dcl::densecl::config_fields()) {
     if (field.name == "data") continue;
     const auto at = help.find("--" + std::string(field.name) + " ");
     ASSERT_NE(at, std::string::npos) << field.name;
     const std::string entry = help.substr(at, help.find("\n  -", at + 1) - at);
-    const std::string value = field_text(TrainConfig{}, field);
+    const std::string value = field_text(defaults, field);
     const bool shown = value.empty() || value == "false" || entry.find("=" + value) != std::string::npos;
     EXPECT_TRUE(shown) << entry;
     EXPECT_NE(entry.find(std::string(field.help).substr(0, 12)), std::string::npos) << entry;
   }
+  EXPECT_NE(help.find("probability of Gaussian blur [byol: 1,0.1; none: 0]\n"), std::string::npos);
 }
 
 TEST(Flags, VersionNamesCommitCompilerBlasAndCuda) {

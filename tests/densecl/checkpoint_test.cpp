@@ -280,6 +280,11 @@ TEST(Checkpoint, AnotherRunIsRefusedNamingBothValues) {
   std::vector<std::string> said;
   check_same_run(checkpoint, other, 21, [&](std::string line) { said.push_back(std::move(line)); });
   EXPECT_EQ(said, std::vector<std::string>{"resume: --lr is 0.5, before it was 0.03"});
+  other = config;
+  other.hue = {0.1, 0.2};
+  said.clear();
+  check_same_run(checkpoint, other, 21, [&](std::string line) { said.push_back(std::move(line)); });
+  EXPECT_EQ(said, std::vector<std::string>{"resume: --hue is 0.1,0.2, before it was unset"});
 }
 
 }  // namespace

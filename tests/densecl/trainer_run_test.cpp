@@ -89,6 +89,17 @@ TEST_F(TrainerThreads, DoNotChangeWhatIsComputed) {
   EXPECT_EQ(many.steps.back().replaced, alone.steps.back().replaced);
 }
 
+// The start says which recipe it is, and the losses are those of other views.
+TEST_F(TrainerThreads, TrainOnTheViewsOfTheirRecipe) {
+  TrainConfig config = this->config(1);
+  const Recorder mocov2 = run(config);
+  EXPECT_NE(mocov2.start.find("\naugmentation: mocov2\n"), std::string::npos) << mocov2.start;
+  apply(config, {"", {{"aug", "none"}, {"flip-prob", "0,1"}}});
+  const Recorder none = run(config);
+  EXPECT_NE(none.start.find("\naugmentation: none, --flip-prob 0,1\n"), std::string::npos) << none.start;
+  EXPECT_NE(none.losses().front(), mocov2.losses().front());
+}
+
 // Asked to stop in the middle of its second step, and given no time to finish it.
 TEST_F(TrainerThreads, TakeBackAStepThatTakesTooLong) {
   const std::vector<double> whole = run(config(2)).losses();
