@@ -1,8 +1,5 @@
-// The drawn numbers against the distributions they are meant to have.
-#include <algorithm>
-#include <cmath>
-#include <map>
-
+// What is drawn for a view, exactly: boxes at the borders, which numbers come from which stream, what is
+// switched off. Distributions: view_distribution_test.cpp.
 #include <gtest/gtest.h>
 
 #include "data/augment.h"
@@ -19,104 +16,13 @@ tensor::RandomStream stream(std::int64_t sample, std::uint8_t view = 0) {
                                .view = view});
 }
 
-std::vector<ViewParams> draws(std::int64_t width, std::int64_t height, const AugmentOptions& options = {}) {
+std::vector<ViewParams> draws(std::int64_t width, std::int64_t height, const ViewOptions& options = {}) {
   std::vector<ViewParams> all;
   for (int i = 0; i < kDraws; ++i) {
     auto random = stream(i);
     all.push_back(draw_view(width, height, options, random));
   }
   return all;
-}
-
-// Kolmogorov-Smirnov against a distribution function; at n values a true one stays below 1.95 with p = 0.999.
-template <class Cdf>
-double kolmogorov(std::vector<double> values, const Cdf& cdf) {
-  std::sort(values.begin(), values.end());
-  const auto n = static_cast<double>(values.size());
-  double worst = 0;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const double f = cdf(values[i]);
-    worst = std::max(
-        {worst, std::abs(f - static_cast<double>(i) / n), std::abs(f - static_cast<double>(i + 1) / n)});
-  }
-  return worst * std::sqrt(n);
-}
-
-auto uniform_cdf(double low, double high) {
-  return [=](double x) { return std::clamp((x - low) / (high - low), 0.0, 1.0); };
-}
-
-void expect_share(double count, double n, double probability, const char* what) {
-  const double deviation = std::sqrt(probability * (1 - probability) / n);
-  EXPECT_NEAR(count / n, probability, 3.5 * deviation) << what;
-}
-
-TEST(ViewParams, Probabilities) {
-  const auto all = draws(500, 375);
-  const auto share = [&](auto holds) {
-    return static_cast<double>(std::count_if(all.begin(), all.end(), holds));
-  };
-  expect_share(share([](const auto& p) { return p.jitter.has_value(); }), kDraws, 0.8, "jitter");
-  expect_share(share([](const auto& p) { return p.grayscale; }), kDraws, 0.2, "grayscale");
-  expect_share(share([](const auto& p) { return p.blur_sigma.has_value(); }), kDraws, 0.5, "blur");
-  expect_share(share([](const auto& p) { return p.flip; }), kDraws, 0.5, "flip");
-  // Independent of each other.
-  expect_share(share([](const auto& p) { return p.flip && p.blur_sigma; }), kDraws, 0.25, "flip and blur");
-  expect_share(share([](const auto& p) { return p.grayscale && p.jitter; }), kDraws, 0.16,
-               "grayscale and jitter");
-}
-
-TEST(ViewParams, JitterAndBlurAreUniformInTheirRanges) {
-  std::map<JitterKind, std::vector<double>> factors;
-  std::map<std::array<int, 4>, int> orders;
-  std::vector<double> sigmas;
-  for (const auto& params : draws(500, 375)) {
-    if (params.blur_sigma) sigmas.push_back(*params.blur_sigma);
-    if (!params.jitter) continue;
-    std::array<int, 4> order{};
-    for (std::size_t i = 0; i < 4; ++i) {
-      factors[(*params.jitter)[i].kind].push_back((*params.jitter)[i].factor);
-      order[i] = static_cast<int>((*params.jitter)[i].kind);
-    }
-    ++orders[order];
-  }
-  EXPECT_LT(kolmogorov(sigmas, uniform_cdf(0.1, 2.0)), 1.95);
-  EXPECT_LT(kolmogorov(factors[JitterKind::brightness], uniform_cdf(0.6, 1.4)), 1.95);
-  EXPECT_LT(kolmogorov(factors[JitterKind::contrast], uniform_cdf(0.6, 1.4)), 1.95);
-  EXPECT_LT(kolmogorov(factors[JitterKind::saturation], uniform_cdf(0.6, 1.4)), 1.95);
-  EXPECT_LT(kolmogorov(factors[JitterKind::hue], uniform_cdf(-0.1, 0.1)), 1.95);
-  // All 24 orders, equally often.
-  ASSERT_EQ(orders.size(), 24U);
-  const double expected = static_cast<double>(factors[JitterKind::hue].size()) / 24;
-  double chi_square = 0;
-  for (const auto& [order, count] : orders) chi_square += (count - expected) * (count - expected) / expected;
-  EXPECT_LT(chi_square, 49.7);  // 23 degrees of freedom, p = 0.001
-}
-
-TEST(ViewParams, CropsOfALargePictureHaveTheirAreaAndRatio) {
-  // So large that rounding to pixels does not show, and with an area so small that every first try fits.
-  const std::int64_t side = 1 << 20;
-  AugmentOptions options;
-  options.crop_scale = {0.1, 0.5};
-  std::vector<double> areas;
-  std::vector<double> log_ratios;
-  std::vector<double> tops;
-  std::vector<double> lefts;
-  for (const auto& params : draws(side, side, options)) {
-    const CropBox& box = params.crop;
-    ASSERT_TRUE(box.top >= 0 && box.left >= 0 && box.top + box.height <= side &&
-                box.left + box.width <= side);
-    const auto width = static_cast<double>(box.width);
-    const auto height = static_cast<double>(box.height);
-    areas.push_back(width * height / std::pow(side, 2.0));
-    log_ratios.push_back(std::log(width / height));
-    tops.push_back(static_cast<double>(box.top) / (static_cast<double>(side) - height));
-    lefts.push_back(static_cast<double>(box.left) / (static_cast<double>(side) - width));
-  }
-  EXPECT_LT(kolmogorov(areas, uniform_cdf(0.1, 0.5)), 1.95);
-  EXPECT_LT(kolmogorov(log_ratios, uniform_cdf(std::log(3.0 / 4), std::log(4.0 / 3))), 1.95);
-  EXPECT_LT(kolmogorov(tops, uniform_cdf(0, 1)), 1.95);
-  EXPECT_LT(kolmogorov(lefts, uniform_cdf(0, 1)), 1.95);
 }
 
 TEST(ViewParams, CropsOfSmallPicturesStayInsideAndReachEveryEdge) {
@@ -138,33 +44,82 @@ TEST(ViewParams, CropsOfSmallPicturesStayInsideAndReachEveryEdge) {
 
 // Where no try fits: the largest centred crop of an allowed ratio, as torchvision's get_params returns it.
 TEST(ViewParams, TheCropOfLastResort) {
-  AugmentOptions options;
-  options.crop_scale = {1, 1};  // never fits a picture that is longer than 4/3
-  auto random = stream(0);
-  EXPECT_EQ(draw_crop(1000, 100, options, random), (CropBox{0, 433, 100, 133}));
-  EXPECT_EQ(draw_crop(100, 1000, options, random), (CropBox{433, 0, 133, 100}));
-  EXPECT_EQ(draw_crop(1, 50, options, random), (CropBox{24, 0, 1, 1}));
-  options.crop_ratio = {2, 3};
-  EXPECT_EQ(draw_crop(100, 100, options, random), (CropBox{25, 0, 50, 100}));
+  ViewOptions options;
+  for (const Range& scale : {Range{0.999, 1}, Range{1, 1}}) {  // ten tries that do not fit; none
+    options.crop_scale = scale;
+    options.crop_ratio = {3.0 / 4, 4.0 / 3};
+    auto random = stream(0);
+    EXPECT_EQ(draw_crop(1000, 100, options, random), (CropBox{0, 433, 100, 133}));
+    EXPECT_EQ(draw_crop(100, 1000, options, random), (CropBox{433, 0, 133, 100}));
+    EXPECT_EQ(draw_crop(1, 50, options, random), (CropBox{24, 0, 1, 1}));
+    options.crop_ratio = {2, 3};
+    EXPECT_EQ(draw_crop(100, 100, options, random), (CropBox{25, 0, 50, 100}));
+  }
 }
 
-TEST(ViewParams, ViewsAndSamplesDifferAndRepeat) {
-  const AugmentOptions options;
-  const auto crop_of = [&](std::int64_t sample, std::uint8_t view) {
-    auto random = stream(sample, view);
-    return draw_view(5000, 5000, options, random).crop;
-  };
-  EXPECT_EQ(crop_of(3, 0), crop_of(3, 0));
-  EXPECT_NE(crop_of(3, 0), crop_of(3, 1));
-  EXPECT_NE(crop_of(3, 0), crop_of(4, 0));
+// The draws are part of every run's bits.
+TEST(ViewParams, ThoseOfTheDefaultRecipeStayAsTheyAre) {
+  const auto pair = draw_pair(500, 375, {}, {.seed = 3, .epoch = 2, .sample = 7});
+  EXPECT_EQ(pair[0].crop, (CropBox{40, 38, 300, 388}));
+  EXPECT_EQ(pair[1].crop, (CropBox{0, 122, 363, 278}));
+  ASSERT_TRUE(pair[0].jitter && pair[0].blur_sigma && pair[1].jitter);
+  EXPECT_EQ((*pair[0].jitter)[0].kind, JitterKind::brightness);
+  EXPECT_DOUBLE_EQ((*pair[0].jitter)[0].factor, 1.3723512083085849);
+  EXPECT_EQ((*pair[0].jitter)[1].kind, JitterKind::saturation);
+  EXPECT_DOUBLE_EQ((*pair[0].jitter)[3].factor, -0.083184391098636054);  // hue
+  EXPECT_DOUBLE_EQ(*pair[0].blur_sigma, 1.7805868643634442);
+  EXPECT_TRUE(pair[0].grayscale && pair[0].flip);
+  EXPECT_FALSE(pair[1].grayscale || pair[1].blur_sigma || pair[1].flip);
+}
+
+TEST(ViewParams, APairIsDrawnFromAStreamAView) {
+  AugmentOptions options;
+  options.key = ViewOptions{};
+  options.key->flip_probability = 1;
+  for (std::int64_t sample = 0; sample < 20; ++sample) {
+    const auto pair = draw_pair(500, 375, options, {.seed = 11, .sample = sample});
+    for (const std::uint8_t view : {0, 1}) {
+      auto random = stream(sample, view);
+      const ViewParams alone = draw_view(500, 375, options.of_view(view), random);
+      EXPECT_EQ(pair[view].crop, alone.crop);
+      EXPECT_EQ(pair[view].blur_sigma, alone.blur_sigma);
+      EXPECT_EQ(pair[view].flip, alone.flip);
+    }
+    EXPECT_TRUE(pair[1].flip);
+    EXPECT_NE(pair[0].crop, pair[1].crop);
+    EXPECT_NE(pair[0].crop, draw_pair(500, 375, options, {.seed = 12, .sample = sample})[0].crop);
+    EXPECT_NE(pair[0].crop, draw_pair(500, 375, options, {.seed = 11, .epoch = 1, .sample = sample})[0].crop);
+    EXPECT_NE(pair[0].crop, draw_pair(500, 375, options, {.seed = 11, .sample = sample + 1})[0].crop);
+  }
+}
+
+// Whether a recipe solarizes or not, all else is drawn the same.
+TEST(ViewParams, SolarizationIsDrawnLast) {
+  ViewOptions solarized;
+  solarized.solarize_probability = 1;
+  solarized.solarize_threshold = 77;
+  for (std::int64_t sample = 0; sample < 200; ++sample) {
+    auto a = stream(sample);
+    auto b = stream(sample);
+    const ViewParams without = draw_view(500, 375, {}, a);
+    const ViewParams with = draw_view(500, 375, solarized, b);
+    ASSERT_FALSE(without.solarize_threshold);
+    ASSERT_EQ(with.solarize_threshold, 77);
+    ASSERT_EQ(with.crop, without.crop);
+    ASSERT_EQ(with.jitter.has_value(), without.jitter.has_value());
+    ASSERT_EQ(with.grayscale, without.grayscale);
+    ASSERT_EQ(with.blur_sigma, without.blur_sigma);
+    ASSERT_EQ(with.flip, without.flip);
+  }
 }
 
 TEST(ViewParams, NothingIsDrawnThatIsSwitchedOff) {
-  AugmentOptions options;
+  ViewOptions options;
   options.jitter_probability = options.grayscale_probability = options.blur_probability =
       options.flip_probability = 0;
   for (const auto& params : draws(64, 64, options))
-    ASSERT_TRUE(!params.jitter && !params.grayscale && !params.blur_sigma && !params.flip);
+    ASSERT_TRUE(!params.jitter && !params.grayscale && !params.blur_sigma && !params.flip &&
+                !params.solarize_threshold);
 }
 
 }  // namespace
