@@ -1,9 +1,24 @@
 #include "data/pair_maker.h"
 
+#include <algorithm>
+
 #include "data/decode.h"
 #include "tensor/check.h"
 
 namespace dcl::data {
+
+namespace {
+
+CropBox union_of(const CropBox& a, const CropBox& b) {
+  const std::int64_t top = std::min(a.top, b.top);
+  const std::int64_t left = std::min(a.left, b.left);
+  return {.top = top,
+          .left = left,
+          .height = std::max(a.top + a.height, b.top + b.height) - top,
+          .width = std::max(a.left + a.width, b.left + b.width) - left};
+}
+
+}  // namespace
 
 PairMaker::PairMaker(std::shared_ptr<const Source> source, Options options)
     : source_(std::move(source)), options_(std::move(options)) {
@@ -11,25 +26,34 @@ PairMaker::PairMaker(std::shared_ptr<const Source> source, Options options)
 }
 
 bool PairMaker::make(std::int64_t index, std::int64_t epoch, float* query, float* key) {
-  bool replaced = false;
-  const Image image = readable(index, replaced);
+  const Drawn drawn = readable({options_.seed, epoch, index});
   const std::int64_t side = options_.augment.image_size;
-  const auto params = draw_pair(image.width, image.height, options_.augment, {options_.seed, epoch, index});
-  normalise_view(apply_view(image, params[0], side), query);
-  normalise_view(apply_view(image, params[1], side), key);
-  return replaced;
+  normalise_view(apply_view(drawn.image, drawn.views[0], side), query);
+  normalise_view(apply_view(drawn.image, drawn.views[1], side), key);
+  return drawn.replaced;
 }
 
-// Picture `index`, or the next readable one after it, around the end.
-Image PairMaker::readable(std::int64_t index, bool& replaced) {
+// The pair's picture, or the next readable one after it, around the end; both views are drawn as soon as its
+// size is known, so that only what they show is decoded.
+PairMaker::Drawn PairMaker::readable(const PairKey& pair) {
   const std::int64_t size = source_->size();
   for (std::int64_t i = 0; i < size && !all_bad(); ++i) {
-    const std::int64_t at = (index + i) % size;
-    replaced = i > 0;
+    const std::int64_t at = (pair.sample + i) % size;
     if (known_bad(at)) continue;
     try {
       const Sample sample = source_->read(at);
-      return decode(sample.bytes, sample.name);
+      Drawn drawn;
+      Part part = decode_part(sample.bytes, sample.name, [&](std::int64_t width, std::int64_t height) {
+        drawn.views = draw_pair(width, height, options_.augment, pair);
+        return union_of(drawn.views[0].crop, drawn.views[1].crop);
+      });
+      for (auto& view : drawn.views) {
+        view.crop.top -= part.box.top;
+        view.crop.left -= part.box.left;
+      }
+      drawn.image = std::move(part.image);
+      drawn.replaced = i > 0;
+      return drawn;
     } catch (const Error& error) {
       if (!options_.replace_bad) throw;
       report(at, error.what());

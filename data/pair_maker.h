@@ -28,7 +28,13 @@ class PairMaker {
   bool make(std::int64_t index, std::int64_t epoch, float* query, float* key);
 
  private:
-  Image readable(std::int64_t index, bool& replaced);
+  // What the views of a pair are made from.
+  struct Drawn {
+    Image image;                      // at least what both crops show
+    std::array<ViewParams, 2> views;  // crops in `image`
+    bool replaced = false;
+  };
+  Drawn readable(const PairKey& pair);
   bool known_bad(std::int64_t index);
   bool all_bad();
   void report(std::int64_t index, const std::string& reason);

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "data/blur.h"
 #include "tensor/check.h"
 
 namespace dcl::densecl {
@@ -93,7 +94,7 @@ const std::array kFields = {
     ConfigField{"blur-prob", "", kAugmentation, "probability of Gaussian blur", &C::blur_prob, Role::recipe,
                 from(0, 1)},
     ConfigField{"blur-sigma", "", kAugmentation, "its standard deviation in pixels of the view",
-                &C::blur_sigma, Role::recipe, from(0, 1e3)},
+                &C::blur_sigma, Role::recipe, from(0, data::kMostSigma)},
     ConfigField{"flip-prob", "", kAugmentation, "probability of a horizontal flip", &C::flip_prob,
                 Role::recipe, from(0, 1)},
     ConfigField{"solarize-prob", "", kAugmentation, "probability of solarization, after the blur",

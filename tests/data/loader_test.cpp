@@ -45,7 +45,8 @@ std::string file_name(int i) { return std::to_string(i) + ".jpg"; }
 std::shared_ptr<MemorySource> source_of(int size, const std::set<int>& bad = {}) {
   auto source = std::make_shared<MemorySource>();
   for (int i = 0; i < size; ++i) {
-    test::Bytes bytes = test::encode_jpeg(test::drawn_picture(20 + i % 7, 24, static_cast<std::uint64_t>(i)));
+    test::Bytes bytes = test::encode_jpeg(
+        test::drawn_picture(20 + i % 7 * 16, 24 + i % 5 * 16, static_cast<std::uint64_t>(i)));
     if (bad.contains(i)) bytes = {'n', 'o', 'n', 'e'};
     source->add(file_name(i), bytes);
   }
