@@ -34,11 +34,13 @@ struct Part {
 
 /// Decodes little more of the picture than the box that `choose` wants: a box around it, with the pixels that
 /// decode() gives there. Throws for the same files as decode(), whatever the box, and for a box that is empty
-/// or leaves the picture; what `choose` throws goes through.
-Part decode_part(std::span<const std::uint8_t> bytes, const std::string& name, const ChooseBox& choose);
+/// or leaves the picture; what `choose` throws goes through. The memory of `part` is used again.
+void decode_part(std::span<const std::uint8_t> bytes, const std::string& name, const ChooseBox& choose,
+                 Part& part);
 
 /// The two formats, for those who know what they have.
-Part decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name, const ChooseBox& choose);
+void decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name, const ChooseBox& choose,
+                 Part& part);
 Image decode_png(std::span<const std::uint8_t> bytes, const std::string& name);
 
 }  // namespace dcl::data

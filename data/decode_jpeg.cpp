@@ -217,7 +217,8 @@ void from_grey(const std::uint8_t* grey, std::uint8_t* rgb, std::size_t pixels) 
 
 }  // namespace
 
-Part decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name, const ChooseBox& choose) {
+void decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name, const ChooseBox& choose,
+                 Part& part) {
   // Making a decompressor costs as much as a small picture: one a thread, used again.
   thread_local Decoder decoder;
   thread_local std::vector<std::uint8_t> raw;
@@ -228,7 +229,9 @@ Part decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name, c
   CropBox box = choose(width, height);
   check_box(box, width, height);
   if (!start(decoder, box)) damaged();
-  Image image(box.width, box.height);
+  Image& image = part.image;
+  image.resize(box.width, box.height);
+  part.box = box;
   const auto components = static_cast<std::size_t>(decoder.info.num_components);
   const auto stride = static_cast<std::size_t>(box.width) * components;
   const auto pixels = static_cast<std::size_t>(box.width * box.height);
@@ -238,7 +241,7 @@ Part decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name, c
   if (!read_rows(decoder, box, rows, stride, raw.data())) damaged();
   if (components == 1) from_grey(rows, image.pixels.data(), pixels);
   if (components == 4) from_cmyk(rows, image.pixels.data(), pixels);
-  return {std::move(image), box};
+  keep_if_small(raw);
 }
 
 }  // namespace dcl::data

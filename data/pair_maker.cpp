@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "data/decode.h"
 #include "tensor/check.h"
 
 namespace dcl::data {
@@ -26,16 +25,18 @@ PairMaker::PairMaker(std::shared_ptr<const Source> source, Options options)
 }
 
 bool PairMaker::make(std::int64_t index, std::int64_t epoch, float* query, float* key) {
-  const Drawn drawn = readable({options_.seed, epoch, index});
+  thread_local Part part;  // large, so used again
+  const Drawn drawn = readable({options_.seed, epoch, index}, part);
   const std::int64_t side = options_.augment.image_size;
-  normalise_view(apply_view(drawn.image, drawn.views[0], side), query);
-  normalise_view(apply_view(drawn.image, drawn.views[1], side), key);
+  normalise_view(apply_view(part.image, drawn.views[0], side), query);
+  normalise_view(apply_view(part.image, drawn.views[1], side), key);
+  keep_if_small(part.image.pixels);
   return drawn.replaced;
 }
 
 // The pair's picture, or the next readable one after it, around the end; both views are drawn as soon as its
 // size is known, so that only what they show is decoded.
-PairMaker::Drawn PairMaker::readable(const PairKey& pair) {
+PairMaker::Drawn PairMaker::readable(const PairKey& pair, Part& part) {
   const std::int64_t size = source_->size();
   for (std::int64_t i = 0; i < size && !all_bad(); ++i) {
     const std::int64_t at = (pair.sample + i) % size;
@@ -43,15 +44,15 @@ PairMaker::Drawn PairMaker::readable(const PairKey& pair) {
     try {
       const Sample sample = source_->read(at);
       Drawn drawn;
-      Part part = decode_part(sample.bytes, sample.name, [&](std::int64_t width, std::int64_t height) {
+      const auto draw = [&](std::int64_t width, std::int64_t height) {
         drawn.views = draw_pair(width, height, options_.augment, pair);
         return union_of(drawn.views[0].crop, drawn.views[1].crop);
-      });
+      };
+      decode_part(sample.bytes, sample.name, draw, part);
       for (auto& view : drawn.views) {
         view.crop.top -= part.box.top;
         view.crop.left -= part.box.left;
       }
-      drawn.image = std::move(part.image);
       drawn.replaced = i > 0;
       return drawn;
     } catch (const Error& error) {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "data/augment.h"
+#include "data/decode.h"
 #include "data/source.h"
 
 namespace dcl::data {
@@ -28,13 +29,11 @@ class PairMaker {
   bool make(std::int64_t index, std::int64_t epoch, float* query, float* key);
 
  private:
-  // What the views of a pair are made from.
   struct Drawn {
-    Image image;                      // at least what both crops show
-    std::array<ViewParams, 2> views;  // crops in `image`
+    std::array<ViewParams, 2> views;  // with crops in what was decoded
     bool replaced = false;
   };
-  Drawn readable(const PairKey& pair);
+  Drawn readable(const PairKey& pair, Part& part);
   bool known_bad(std::int64_t index);
   bool all_bad();
   void report(std::int64_t index, const std::string& reason);

@@ -55,21 +55,24 @@ Filter triangle(std::int64_t in, std::int64_t out) {
   return filter;
 }
 
-// Rows of bytes with some room behind each.
+// Rows of bytes with some room behind each. Their memory is used again.
 struct Rows {
-  std::int64_t stride;
+  std::int64_t stride = 0;
   std::vector<std::uint8_t> bytes;
 
-  Rows(std::int64_t rows, std::int64_t row_bytes)
-      : stride(row_bytes + kReadBeyond), bytes(static_cast<std::size_t>(rows * stride)) {}
+  void resize(std::int64_t rows, std::int64_t row_bytes) {
+    stride = row_bytes + kReadBeyond;
+    bytes.resize(static_cast<std::size_t>(rows * stride));
+  }
   std::uint8_t* row(std::int64_t y) { return bytes.data() + y * stride; }
 };
 
 // The box's rows, `width` pixels wide.
-Rows narrowed(const Image& image, const CropBox& box, std::int64_t width) {
+void narrow_rows(const Image& image, const CropBox& box, std::int64_t width, Rows& narrow) {
   const Filter across = triangle(box.width, width);
-  Rows narrow(box.height, width * 3);
-  Rows copies(kRowsAtOnce, box.width * 3);  // of rows behind which the picture ends
+  narrow.resize(box.height, width * 3);
+  Rows copies;  // of rows behind which the picture ends
+  copies.resize(kRowsAtOnce, box.width * 3);
   std::vector<std::uint8_t> nowhere(static_cast<std::size_t>(narrow.stride));  // for rows beyond the box
   const std::uint8_t* const end = image.pixels.data() + image.pixels.size();
   for (std::int64_t y = 0; y < box.height; y += kRowsAtOnce) {
@@ -85,7 +88,6 @@ Rows narrowed(const Image& image, const CropBox& box, std::int64_t width) {
     }
     filter_kernels().resample_rows(from.data(), across.taps.data(), width, to.data());
   }
-  return narrow;
 }
 
 }  // namespace
@@ -100,12 +102,14 @@ void check_box(const CropBox& box, std::int64_t width, std::int64_t height) {
 Image crop_resize(const Image& image, const CropBox& box, std::int64_t width, std::int64_t height) {
   check_box(box, image.width, image.height);
   check(width > 0 && height > 0, "resize: to {}×{}", width, height);
-  const Rows narrow = narrowed(image, box, width);
+  thread_local Rows narrow;
+  narrow_rows(image, box, width, narrow);
   const Filter down = triangle(box.height, height);
   Image out(width, height);
   for (std::int64_t y = 0; y < height; ++y)
     filter_kernels().resample_column(narrow.bytes.data(), narrow.stride,
                                      down.taps[static_cast<std::size_t>(y)], width * 3, out.row(y));
+  keep_if_small(narrow.bytes);
   return out;
 }
 

@@ -18,8 +18,14 @@ using test::expect_error;
 using test::JpegKind;
 using test::JpegOptions;
 
+Part part_of(const Bytes& bytes, const ChooseBox& choose) {
+  Part part;
+  decode_part(bytes, "x", choose, part);
+  return part;
+}
+
 Part part_of(const Bytes& bytes, const CropBox& box) {
-  return decode_part(bytes, "x", [&](std::int64_t, std::int64_t) { return box; });
+  return part_of(bytes, [&](std::int64_t, std::int64_t) { return box; });
 }
 
 // Whether the part has all of the box, with the whole picture's pixels.
@@ -181,7 +187,7 @@ TEST(DecodePart, TheSizeIsToldAndTheBoxChecked) {
        {test::encode_jpeg(drawn_picture(40, 30)), test::encode_png(drawn_picture(40, 30))}) {
     int asked = 0;
     const auto ask = [&](CropBox box) {
-      return decode_part(bytes, "x", [&](std::int64_t width, std::int64_t height) {
+      return part_of(bytes, [&](std::int64_t width, std::int64_t height) {
         EXPECT_EQ(width, 40);
         EXPECT_EQ(height, 30);
         ++asked;
@@ -198,7 +204,7 @@ TEST(DecodePart, TheSizeIsToldAndTheBoxChecked) {
                                {std::int64_t{1} << 62, 0, std::int64_t{1} << 62, 3}})
       expect_error([&] { ask(box); }, {"is not inside the picture of 40×30"});
     EXPECT_EQ(asked, 8);
-    EXPECT_THROW(decode_part(bytes, "x", [](std::int64_t, std::int64_t) -> CropBox { throw 7; }), int);
+    EXPECT_THROW(part_of(bytes, [](std::int64_t, std::int64_t) -> CropBox { throw 7; }), int);
     EXPECT_TRUE(same_pixels(ask({0, 0, 30, 40}), {0, 0, 30, 40}, decode(bytes, "x")));  // still usable
   }
 }
