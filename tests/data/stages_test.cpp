@@ -141,7 +141,7 @@ Image plain_blur(Image image, double sigma) {
 TEST(GaussianBlur, EqualsBoxPassesForManySizes) {
   for (const std::int64_t width : {1, 2, 5, 11, 22, 33, 64})
     for (const std::int64_t height : {1, 3, 16, 37})
-      for (const double sigma : {0.1, 0.7, 1.3, 2.0, 6.5}) {
+      for (const double sigma : {0.1, 0.7, 1.3, 2.0, 6.5, 60.0}) {
         const Image image = drawn_picture(width, height, 2);
         Image blurred = image;
         gaussian_blur(blurred, sigma);
@@ -155,6 +155,7 @@ TEST(GaussianBlur, SigmaZeroChangesNothing) {
   gaussian_blur(blurred, 0);
   EXPECT_EQ(blurred, image);
   expect_error([&] { gaussian_blur(blurred, -1); }, {"blur: sigma is -1"});
+  expect_error([&] { gaussian_blur(blurred, 60.1); }, {"blur: sigma is 60.1, expected 0 to 60"});
   expect_error([&] { gaussian_blur(blurred, std::nan("")); }, {"blur: sigma is nan"});
 }
 
@@ -195,9 +196,10 @@ std::array<int, 3> turned(int r, int g, int b, int turn) {
   }
 }
 
-Image all_colors(int step, int offset) {
+// Those on a grid, with red from `first` to below `end`.
+Image all_colors(int step, int first, int end = 256) {
   std::vector<std::uint8_t> pixels;
-  for (int r = offset % step; r < 256; r += step)
+  for (int r = first; r < end; r += step)
     for (int g = 0; g < 256; g += step)
       for (int b = 0; b < 256; b += step)
         pixels.insert(pixels.end(), {static_cast<std::uint8_t>(r), static_cast<std::uint8_t>(g),
@@ -209,10 +211,26 @@ Image all_colors(int step, int offset) {
   return image;
 }
 
+// H and S of all 16.7 million colours, and there and back again: what a turn adds has no part in it.
+TEST(AdjustHue, EqualsPillowsHsvForEveryColor) {
+  for (int r = 0; r < 256; ++r) {
+    const Image image = all_colors(1, r, r + 1);
+    Image got = image;
+    const int turn = r * 37 % 255 - 127;  // another one for each red
+    adjust_hue(got, turn / 255.0 + (turn < 0 ? -1e-9 : 1e-9));
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < image.pixels.size(); i += 3) {
+      const auto expected = turned(image.pixels[i], image.pixels[i + 1], image.pixels[i + 2], turn);
+      for (std::size_t c = 0; c < 3; ++c) wrong += got.pixels[i + c] != expected[c] ? 1 : 0;
+    }
+    ASSERT_EQ(wrong, 0U) << "red " << r << ", turn " << turn;
+  }
+}
+
 TEST(AdjustHue, EqualsPillowsHsv) {
   for (const int step : {5, 17})
     for (const double factor : {0.1, -0.1, 0.0, 0.5, 0.031}) {
-      const Image image = all_colors(step, static_cast<int>(factor * 100 + 20));
+      const Image image = all_colors(step, static_cast<int>(factor * 100 + 20) % step);
       Image got = image;
       adjust_hue(got, factor);
       const int turn = static_cast<int>(factor * 255);
@@ -324,8 +342,12 @@ TEST(NormaliseView, SubtractsImageNetsMeanAndDividesByItsDeviation) {
   const Image view = all_colors(5, 0);
   std::vector<float> out(view.pixels.size());
   normalise_view(view, out.data());
-  for (std::size_t i = 0; i < out.size(); ++i)
+  for (std::size_t i = 0; i < out.size(); ++i) {
     ASSERT_NEAR(out[i], (view.pixels[i] / 255.0 - mean[i % 3]) / deviation[i % 3], 1e-6);
+    // To the last bit: ToTensor and Normalize, in float32.
+    const float share = static_cast<float>(view.pixels[i]) / 255.0F;
+    ASSERT_EQ(out[i], (share - static_cast<float>(mean[i % 3])) / static_cast<float>(deviation[i % 3]));
+  }
 }
 
 }  // namespace

@@ -6,13 +6,13 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <hwy/targets.h>
 
 #include "autograd/ops.h"
 #include "tensor/cpu/features.h"
 #include "tensor/cpu/microkernel.h"
 #include "tensor/cpu/threads.h"
 #include "tests/ops/op_table.h"
+#include "tests/support/vector_targets.h"
 
 namespace dcl::test {
 namespace {
@@ -210,20 +210,14 @@ TEST(Conv2d, PlainPathIsTheFormula) {
 }
 
 TEST(Conv2d, FastPathsAreThePlainPathOnEveryInstructionSet) {
-  int sets = 0;
-  for (const std::int64_t target : {HWY_AVX3, HWY_AVX2, HWY_SSE4, HWY_SCALAR}) {
-    hwy::SetSupportedTargetsForTest(0);
-    if ((hwy::SupportedTargets() & target) == 0) continue;
-    hwy::SetSupportedTargetsForTest(target);
-    ++sets;
-    EXPECT_STREQ(cpu::microkernel<float>().target, hwy::TargetName(target));
+  const int sets = test::on_every_vector_target([](const std::string& target) {
+    EXPECT_EQ(cpu::microkernel<float>().target, target);
     for (const auto* rows : {&tiny_rows(), &larger_rows()})
       for (const auto& row : *rows) {
         const Inputs in(row);
         expect_close(row, compute(row, in, true), compute(row, in, false));
       }
-  }
-  hwy::SetSupportedTargetsForTest(0);
+  });
   EXPECT_GE(sets, 1);
 }
 
