@@ -24,10 +24,13 @@ void collect(const fs::path& folder, const fs::path& below, std::set<fs::path>& 
   std::sort(entries.begin(), entries.end());
   for (const auto& entry : entries) {
     const fs::path relative = below / entry.path().filename();
-    std::error_code broken_link;
-    if (entry.is_directory(broken_link))
+    std::error_code error;
+    const fs::file_status status = entry.status(error);
+    // A link to nowhere, or to itself, is a picture that cannot be read: not one fewer without a word.
+    const bool lost = entry.is_symlink(error) && !fs::exists(status);
+    if (fs::is_directory(status))
       collect(entry.path(), relative, seen, files);
-    else if (entry.is_regular_file(broken_link) && is_picture_name(entry.path()))
+    else if ((fs::is_regular_file(status) || lost) && is_picture_name(entry.path()))
       files.push_back(relative.string());
   }
 }

@@ -44,10 +44,20 @@ TEST(FileLists, FollowsLinksAndSurvivesLoops) {
   fs::create_directory_symlink(folder.path(), folder.path() / "a/loop");
   fs::create_directory_symlink(elsewhere.path(), folder.path() / "link");
   fs::create_symlink(elsewhere.path() / "far.jpg", folder.path() / "file.png");
-  fs::create_symlink(folder.path() / "nowhere", folder.path() / "broken.jpg");
-  fs::create_symlink("self.jpg", folder.path() / "self.jpg");
   EXPECT_EQ(names_of(*open_folder(folder.path())),
             (std::vector<std::string>{"a/near.jpg", "file.png", "link/far.jpg"}));
+}
+
+// Links to nowhere and to themselves are pictures that cannot be read.
+TEST(FileLists, CountsBrokenLinks) {
+  const test::TemporaryFolder folder;
+  fs::create_symlink(folder.path() / "nowhere", folder.path() / "broken.jpg");
+  fs::create_symlink("self.jpg", folder.path() / "self.jpg");
+  fs::create_symlink("nowhere", folder.path() / "notes.txt");
+  const auto source = open_folder(folder.path());
+  ASSERT_EQ(source->size(), 2);
+  expect_error([&] { source->read(0); }, {"broken.jpg: No such file or directory"});
+  expect_error([&] { source->read(1); }, {"self.jpg: Too many levels of symbolic links"});
 }
 
 // Which of two ways to the same folder counts must not depend on the order of the directory's entries.
