@@ -7,6 +7,7 @@
 
 #include "data/coco_names.h"
 #include "tensor/check.h"
+#include "tensor/io/list_folder.h"
 
 namespace dcl::data {
 
@@ -57,10 +58,9 @@ FileEntry parse_line(const std::string& line) {
 std::vector<std::string> folders_in(const fs::path& folder) {
   std::vector<std::string> names;
   std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
-    if (std::error_code broken_link; entry->is_directory(broken_link))
-      names.push_back(entry->path().filename().string());
-  std::sort(names.begin(), names.end());
+  for (const auto& path : tensor::io::list_folder(folder, error))
+    if (std::error_code broken_link; fs::is_directory(path, broken_link))
+      names.push_back(path.filename().string());
   return names;
 }
 

@@ -6,6 +6,7 @@
 #include "data/lmdb_source.h"
 #include "data/tar_source.h"
 #include "tensor/check.h"
+#include "tensor/io/list_folder.h"
 
 namespace dcl::data {
 
@@ -16,9 +17,9 @@ namespace {
 bool holds_archives(const fs::path& folder) {
   std::error_code error;
   bool archives = false;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-    if (std::error_code broken_link; entry->is_directory(broken_link)) return false;
-    archives |= entry->path().extension() == ".tar";
+  for (const auto& path : tensor::io::list_folder(folder, error)) {
+    if (std::error_code broken_link; fs::is_directory(path, broken_link)) return false;
+    archives |= path.extension() == ".tar";
   }
   return archives;
 }

@@ -11,6 +11,7 @@
 #include "data/tar_index.h"
 #include "tensor/check.h"
 #include "tensor/io/file_descriptor.h"
+#include "tensor/io/list_folder.h"
 
 namespace dcl::data {
 
@@ -83,11 +84,10 @@ TarSource::TarSource(const fs::path& path) : name_(path.string()) {
   std::error_code error;
   check(fs::exists(path, error), "{}: no such archive", name_);
   if (fs::is_directory(path, error)) {
-    for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error))
-      if (entry->path().extension() == ".tar") shards_.push_back(entry->path());
+    shards_ = tensor::io::list_folder(path, error);
+    std::erase_if(shards_, [](const fs::path& entry) { return entry.extension() != ".tar"; });
     check(!error, "{}: {}", name_, error.message());
     check(!shards_.empty(), "{}: no .tar file in this folder", name_);
-    std::sort(shards_.begin(), shards_.end());
   } else {
     shards_.push_back(path);
   }

@@ -7,6 +7,7 @@
 
 #include "densecl/replace_file.h"
 #include "tensor/io/file_descriptor.h"
+#include "tensor/io/list_folder.h"
 
 namespace dcl::densecl {
 
@@ -56,11 +57,8 @@ std::optional<Found> parse_name(const fs::path& path) {
 
 // What can be listed; a folder that cannot be read, or that breaks off, shows when it is written.
 std::vector<fs::path> entries_of(const fs::path& folder) {
-  std::vector<fs::path> entries;
   std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
-    entries.push_back(entry->path());
-  return entries;
+  return tensor::io::list_folder(folder, error);
 }
 
 // Oldest first.

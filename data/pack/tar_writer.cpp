@@ -25,6 +25,7 @@ namespace {
 
 constexpr std::size_t kBlock = 512;
 constexpr const char* kAbout = "densecl_pack.json";  // the last member: the job, and what was packed
+constexpr const char* kJournal = "journal.jsonl";
 constexpr std::int64_t kMostMember = (std::int64_t{1} << 33) - 1;  // eleven octal digits
 
 // A file for appending, made where it is missing.
@@ -67,9 +68,8 @@ void add_member(std::string& archive, const std::string& name, std::string_view 
   field(136, "00000000000");
   field(148, "        ");
   field(156, "0");
-  field(257, std::string("ustar\0"
-                         "00",
-                         8));
+  field(257, "ustar");
+  field(263, "00");
   unsigned sum = 0;
   for (const char c : header) sum += static_cast<unsigned char>(c);
   field(148, fmt::format("{:06o}", sum));
@@ -145,7 +145,7 @@ class TarWriter final : public PackWriter {
   void publish() override {
     if (shard_bytes_ > 0) {
       fs::rename(folder_, container_);
-      fs::remove(container_ / journal_path().filename());
+      fs::remove(container_ / kJournal);  // or by who finds the pack, after a kill in between
       return;
     }
     fs::rename(shard_path(0), container_);
@@ -154,7 +154,7 @@ class TarWriter final : public PackWriter {
 
  private:
   fs::path shard_path(std::int64_t shard) const { return folder_ / fmt::format("{:06}.tar", shard); }
-  fs::path journal_path() const { return folder_ / "journal.jsonl"; }
+  fs::path journal_path() const { return folder_ / kJournal; }
 
   // Two empty blocks, and no more: a shard that is closed twice after a kill is cut to its length first.
   void close_shard() {
@@ -222,7 +222,9 @@ std::optional<std::vector<PackedEntry>> find_tar_pack(const fs::path& container,
     const std::vector<std::uint8_t> bytes = read_last_member(shard, kAbout);
     const json about = json::parse(bytes);
     if (about.at("source") != job) return std::nullopt;
-    return parse_entries(about.at("pack").get<std::string>());
+    auto entries = parse_entries(about.at("pack").get<std::string>());
+    if (fs::is_directory(container)) fs::remove(container / kJournal);
+    return entries;
   } catch (const std::exception&) {  // not one of ours
     return std::nullopt;
   }

@@ -41,12 +41,12 @@ class MemorySource final : public Source {
 
 std::string file_name(int i) { return std::to_string(i) + ".jpg"; }
 
-// `good` pictures, those in `bad` replaced by text.
-std::shared_ptr<MemorySource> source_of(int size, const std::set<int>& bad = {}) {
+// `size` pictures of many shapes, up to `step` times some pixels larger; those in `bad` replaced by text.
+std::shared_ptr<MemorySource> source_of(int size, const std::set<int>& bad = {}, int step = 16) {
   auto source = std::make_shared<MemorySource>();
   for (int i = 0; i < size; ++i) {
     test::Bytes bytes = test::encode_jpeg(
-        test::drawn_picture(20 + i % 7 * 16, 24 + i % 5 * 16, static_cast<std::uint64_t>(i)));
+        test::drawn_picture(20 + i % 7 * step, 24 + i % 5 * step, static_cast<std::uint64_t>(i)));
     if (bad.contains(i)) bytes = {'n', 'o', 'n', 'e'};
     source->add(file_name(i), bytes);
   }
@@ -251,7 +251,7 @@ TEST(Loader, MemoryStaysBounded) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "sanitizers keep what was freed";
 #endif
-  Loader loader(source_of(100, {17, 18, 60}), small(50, 2));
+  Loader loader(source_of(100, {17, 18, 60}, 1), small(50, 2));
   const auto read = [&](std::int64_t pictures) {
     for (std::int64_t i = 0; i < pictures; i += 50) loader.next();
   };
