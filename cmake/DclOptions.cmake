@@ -1,5 +1,6 @@
 option(DCL_BUILD_TESTS "Build the tests and the test tools" ON)
 option(DCL_BUILD_BENCH "Build the benchmarks" ON)
+option(DCL_BUILD_FUZZ "Build the fuzz targets (Clang with libFuzzer)" OFF)
 option(DCL_WARNINGS_AS_ERRORS "Treat compiler warnings as errors" OFF)
 set(DCL_SANITIZE "" CACHE STRING "Sanitizers for -fsanitize=, such as address,undefined or thread")
 
@@ -18,6 +19,9 @@ add_compile_options(-ffp-contract=off)
 if(DCL_SANITIZE)
   add_compile_options(-fsanitize=${DCL_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${DCL_SANITIZE})
+endif()
+if(DCL_BUILD_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)  # coverage; only the targets link libFuzzer and its main()
 endif()
 
 # Paths relative to the source folder, so that another clone of the same commit finds the same objects.
@@ -40,8 +44,12 @@ function(dcl_warnings target)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
     target_compile_options(${target} PRIVATE -Wno-restrict)
   endif()
+  # libstdc++ 12's std::stable_sort calls what it deprecates itself; Clang names the caller.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    target_compile_options(${target} PRIVATE -Wno-deprecated-declarations)
+  endif()
   # GCC's instrumented code looks uninitialised to GCC (its bug 105562: std::regex and others).
-  if(DCL_SANITIZE)
+  if(DCL_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized)
   endif()
   if(DCL_WARNINGS_AS_ERRORS)

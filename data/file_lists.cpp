@@ -27,18 +27,22 @@ std::unique_ptr<FileSource> source_of(const fs::path& name, const fs::path& root
   return std::make_unique<FileSource>(name.string(), root, std::move(files));
 }
 
-// Lines without their ends, also those of Windows.
-std::vector<std::string> lines_of(const fs::path& path) {
+std::ifstream open_text(const fs::path& path) {
   std::error_code error;
   check(!fs::is_directory(path, error), "{}: is a folder, expected a list", path.string());
   std::ifstream in(path);
   check(in.is_open(), "{}: no such list", path.string());
+  return in;
+}
+
+// Lines without their ends, also those of Windows.
+std::vector<std::string> lines_of(std::istream& in, const std::string& source) {
   std::vector<std::string> lines;
   for (std::string line; std::getline(in, line);) {
     if (line.ends_with('\r')) line.pop_back();
     lines.push_back(std::move(line));
   }
-  check(!in.bad(), "{}: cannot be read", path.string());
+  check(!in.bad(), "{}: cannot be read", source);
   return lines;
 }
 
@@ -105,23 +109,28 @@ std::unique_ptr<FileSource> open_folder(const fs::path& folder) {
   return source_of(folder, folder, without_labels(std::move(pictures)));
 }
 
-std::unique_ptr<FileSource> open_list(const fs::path& list, const fs::path& root) {
+std::vector<FileEntry> parse_list(std::istream& text, const std::string& source) {
   std::vector<FileEntry> files;
   std::int64_t number = 0;
   std::optional<bool> labelled;
-  for (const auto& line : lines_of(list)) {
+  for (const auto& line : lines_of(text, source)) {
     ++number;
     if (line.find_first_not_of(" \t") == std::string::npos) continue;
-    check(line.find('\0') == std::string::npos, "{}: line {} is no text", list.string(), number);
+    check(line.find('\0') == std::string::npos, "{}: line {} is no text", source, number);
     FileEntry entry = parse_line(line);
-    check(!entry.path.empty(), "{}: line {} has no path", list.string(), number);
+    check(!entry.path.empty(), "{}: line {} has no path", source, number);
     const bool has_label = entry.label != kNoLabel;
-    check(labelled.value_or(has_label) == has_label, "{}: line {} has {} label, those before have {}",
-          list.string(), number, has_label ? "a" : "no", has_label ? "none" : "one");
+    check(labelled.value_or(has_label) == has_label, "{}: line {} has {} label, those before have {}", source,
+          number, has_label ? "a" : "no", has_label ? "none" : "one");
     labelled = has_label;
     files.push_back(std::move(entry));
   }
-  return source_of(list, root.empty() ? list.parent_path() : root, std::move(files));
+  return files;
+}
+
+std::unique_ptr<FileSource> open_list(const fs::path& list, const fs::path& root) {
+  std::ifstream in = open_text(list);
+  return source_of(list, root.empty() ? list.parent_path() : root, parse_list(in, list.string()));
 }
 
 std::unique_ptr<FileSource> open_coco(const fs::path& folder, const std::string& split) {
@@ -162,7 +171,8 @@ std::unique_ptr<FileSource> open_voc(const fs::path& folder, const std::string& 
   check(fs::exists(list, error), "{}: no split {} in ImageSets/Main or ImageSets/Segmentation",
         folder.string(), split);
   std::vector<FileEntry> files;
-  for (const auto& line : lines_of(list)) {
+  std::ifstream in = open_text(list);
+  for (const auto& line : lines_of(in, list.string())) {
     const std::string name =
         line.substr(0, line.find_first_of(" \t"));  // per-class lists say -1, 0 or 1 behind
     if (name.empty()) continue;

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <filesystem>
+#include <istream>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "data/file_source.h"
 
@@ -18,6 +20,8 @@ std::unique_ptr<FileSource> open_folder(const std::filesystem::path& folder);
 /// are not looked for here. Throws Error, naming the line, for an empty path, one with a NUL, or labels on
 /// some lines only.
 std::unique_ptr<FileSource> open_list(const std::filesystem::path& list, const std::filesystem::path& root);
+/// The lines of such a list; messages call it `source`.
+std::vector<FileEntry> parse_list(std::istream& text, const std::string& source);
 
 /// Folders of `folder` that are named like COCO's sets of pictures ("train2017"), in order.
 std::vector<std::string> coco_splits(const std::filesystem::path& folder);

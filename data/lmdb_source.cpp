@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/arrow_value.h"
+#include "data/json_number.h"
 #include "tensor/check.h"
 
 namespace dcl::data {
@@ -116,13 +117,20 @@ Sample unwrap(Bytes value, const std::string& source) {
 template <class T>
 std::vector<T> list_in(const json& meta, const char* key, std::int64_t size, const std::string& source) {
   if (!meta.is_object() || !meta.contains(key) || meta.at(key).is_null()) return {};
+  std::vector<T> list;
   try {
-    auto list = meta.at(key).get<std::vector<T>>();
-    check(std::ssize(list) == size, "{}: __meta__ has {} {}, expected {}", source, list.size(), key, size);
-    return list;
-  } catch (const json::exception& error) {
+    check(meta.at(key).is_array(), "{} is no array", key);
+    for (const auto& each : meta.at(key)) {
+      if constexpr (std::integral<T>)
+        list.push_back(whole_number<T>(each));
+      else
+        list.push_back(each.template get<T>());
+    }
+  } catch (const std::exception& error) {
     fail("{}: __meta__ is broken: {}", source, error.what());
   }
+  check(std::ssize(list) == size, "{}: __meta__ has {} {}, expected {}", source, list.size(), key, size);
+  return list;
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #
 #   scripts/install_deps.sh          compiler, CMake, libraries, test libraries
 #   scripts/install_deps.sh --lint   also what the format and lint checks of .ci/run need
+#   scripts/install_deps.sh --fuzz   also what scripts/fuzz.sh needs
 set -euo pipefail
 
 packages=(
@@ -16,8 +17,9 @@ packages=(
 case "${1:-}" in
   "") ;;
   --lint) packages+=(clang-format-19 clang-tidy-19 python3) ;;
+  --fuzz) packages+=(clang-19 libclang-rt-19-dev) ;;
   *)
-    echo "install_deps.sh: unknown argument '$1', expected --lint or none" >&2
+    echo "install_deps.sh: unknown argument '$1', expected --lint, --fuzz or none" >&2
     exit 2
     ;;
 esac

@@ -29,13 +29,13 @@ std::string read_text(const std::string& path) {
   return text.str();
 }
 
-toml::table parse(const std::string& path) {
+toml::table parse(std::string_view text, const std::string& source) {
   try {
-    return toml::parse(read_text(path), path);
+    return toml::parse(text, source);
   } catch (const toml::parse_error& error) {
     std::string what(error.description());
     std::replace(what.begin(), what.end(), '\n', ' ');
-    fail("{}: line {}: {}", path, error.source().begin.line, what);
+    fail("{}: line {}: {}", source, error.source().begin.line, what);
   }
 }
 
@@ -86,9 +86,9 @@ std::string value_text(const toml::node& node, const ConfigField& field) {
 
 }  // namespace
 
-densecl::SettingLayer read_config_file(const std::string& path) {
-  densecl::SettingLayer layer{path, {}};
-  const toml::table table = parse(path);
+densecl::SettingLayer parse_config(std::string_view text, const std::string& source) {
+  densecl::SettingLayer layer{source, {}};
+  const toml::table table = parse(text, source);
   for (const auto& [key, node] : table) {
     const std::string name(key.str());
     const ConfigField* field = densecl::find_field(name);
@@ -96,10 +96,14 @@ densecl::SettingLayer read_config_file(const std::string& path) {
       // An unknown key goes through as it is: apply() refuses it and suggests the nearest.
       layer.settings.emplace_back(name, field == nullptr ? "" : value_text(node, *field));
     } catch (const Error& error) {
-      fail("{}: line {}: {}: {}", path, node.source().begin.line, name, error.what());
+      fail("{}: line {}: {}: {}", source, node.source().begin.line, name, error.what());
     }
   }
   return layer;
+}
+
+densecl::SettingLayer read_config_file(const std::string& path) {
+  return parse_config(read_text(path), path);
 }
 
 }  // namespace dcl::apps

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "densecl/config.h"
 
@@ -10,5 +11,7 @@ namespace dcl::apps {
 /// Throws one line, naming the file and the place, where it cannot be read, is not TOML, has a key that is
 /// unknown (suggesting the nearest) or a value of another type than the setting's.
 densecl::SettingLayer read_config_file(const std::string& path);
+/// The same from memory; `source` stands for the file's name.
+densecl::SettingLayer parse_config(std::string_view text, const std::string& source);
 
 }  // namespace dcl::apps

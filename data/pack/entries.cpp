@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 #include <zlib.h>
 
+#include "data/json_number.h"
 #include "data/pack/writer.h"
 #include "tensor/check.h"
 
@@ -28,11 +29,15 @@ std::string entries_text(std::span<const PackedEntry> entries) {
 std::vector<PackedEntry> parse_entries(const std::string& text) {
   try {
     std::vector<PackedEntry> entries;
-    for (const auto& each : json::parse(text))
-      entries.push_back(
-          {each.at(0).get<std::string>(), each.at(1).get<std::int64_t>(), each.at(2).get<std::uint32_t>()});
+    const json list = json::parse(text);
+    check(list.is_array(), "expected an array");
+    for (const auto& each : list) {
+      check(each.is_array() && each.size() == 3, "expected a name, a label and a checksum");
+      entries.push_back({each[0].get<std::string>(), whole_number<std::int64_t>(each[1]),
+                         whole_number<std::uint32_t>(each[2])});
+    }
     return entries;
-  } catch (const json::exception& error) {
+  } catch (const std::exception& error) {
     fail("the list of what is packed is broken: {}", error.what());
   }
 }

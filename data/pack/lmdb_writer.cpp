@@ -10,6 +10,7 @@
 #include <lmdb.h>
 #include <nlohmann/json.hpp>
 
+#include "data/json_number.h"
 #include "data/lmdb_source.h"
 #include "data/pack/writer.h"
 #include "tensor/check.h"
@@ -196,9 +197,9 @@ class LmdbWriter final : public PackWriter {
       if (error != std::errc() || state_.next < 0) return;
       for (auto part = get(transaction, part_key(0)); part;
            part = get(transaction, part_key(std::ssize(state_.entries)))) {
-        auto entries = parse_entries(*part);
-        if (entries.empty()) break;
-        state_.entries.insert(state_.entries.end(), entries.begin(), entries.end());
+        const auto entries = entries_in(*part);
+        if (!entries || entries->empty()) return;
+        state_.entries.insert(state_.entries.end(), entries->begin(), entries->end());
       }
       same = std::ssize(state_.entries) <= state_.next;
     });
@@ -206,10 +207,23 @@ class LmdbWriter final : public PackWriter {
   }
 
   bool take_meta(const std::string& text) {
-    const json meta = json::parse(text, nullptr, false);
-    if (!meta.is_object() || meta.value("source", "") != job_) return false;
-    state_ = {meta.value("samples", std::int64_t{0}), parse_entries(meta.value("pack", "[]"))};
-    return true;
+    try {
+      const json meta = json::parse(text);
+      if (meta.at("source") != job_) return false;
+      state_ = {whole_number<std::int64_t>(meta.at("samples")),
+                parse_entries(meta.at("pack").get<std::string>())};
+    } catch (const std::exception&) {  // nothing that this program writes
+      return false;
+    }
+    return std::ssize(state_.entries) <= state_.next;
+  }
+
+  static std::optional<std::vector<PackedEntry>> entries_in(const std::string& text) {
+    try {
+      return parse_entries(text);
+    } catch (const Error&) {  // likewise
+      return std::nullopt;
+    }
   }
 
   void restart(const std::string& job) {

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
 
+#include "data/json_number.h"
 #include "data/pack/writer.h"
 #include "data/tar_source.h"
 #include "tensor/check.h"
@@ -173,15 +174,16 @@ class TarWriter final : public PackWriter {
       while (std::getline(in, line) && !in.eof()) {  // a last line without its end was cut off
         const json each = json::parse(line);
         auto entries = parse_entries(each.at("entries").get<std::string>());
-        shard_ = each.at("shard").get<std::int64_t>();
-        bytes_ = each.at("bytes").get<std::int64_t>();
-        state_.next = each.at("next").get<std::int64_t>();
+        shard_ = whole_number<std::int64_t>(each.at("shard"));
+        bytes_ = whole_number<std::int64_t>(each.at("bytes"));
+        state_.next = whole_number<std::int64_t>(each.at("next"));
         state_.entries.insert(state_.entries.end(), entries.begin(), entries.end());
         whole += std::ssize(line) + 1;
       }
     } catch (const std::exception&) {
       return false;
     }
+    if (shard_ < 0 || bytes_ < 0 || state_.next < std::ssize(state_.entries)) return false;
     std::error_code error;
     const auto size = static_cast<std::int64_t>(fs::file_size(shard_path(shard_), error));
     if (state_.next > 0 && (error || size < bytes_)) return false;

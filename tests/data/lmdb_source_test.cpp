@@ -112,6 +112,12 @@ TEST(LmdbSource, SaysWhatIsMissing) {
   refused(made({{"0", "a"}, {"__len__", "1"}, {"__meta__", R"({"names": []})"}}),
           {"has 0 names, expected 1"});
   refused(made({{"0", "a"}, {"__len__", "1"}, {"__meta__", R"({"labels": ["x"]})"}}), {"__meta__ is broken"});
+  for (const char* label : {"1.5", "1e+300", "9223372036854775808", "true"})
+    refused(made({{"0", "a"}, {"__len__", "1"}, {"__meta__", fmt::format(R"({{"labels": [{}]}})", label)}}),
+            {"__meta__ is broken: ", label,
+             " is no whole number from -9223372036854775808 to 9223372036854775807"});
+  refused(made({{"0", "a"}, {"__len__", "1"}, {"__meta__", R"({"labels": {"a": 1}})"}}),
+          {"__meta__ is broken: labels is no array"});
   refused(folder.path() / "none.lmdb", {"none.lmdb: No such file"});
   folder.write("text.lmdb", std::string(100000, 'x'));
   refused(folder.path() / "text.lmdb", {"text.lmdb: not an LMDB database"});

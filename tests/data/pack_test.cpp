@@ -139,6 +139,41 @@ TEST_P(Packing, BeginsAnewForAnotherJobOrDamage) {
 INSTANTIATE_TEST_SUITE_P(Pack, Packing, testing::Values("lmdb", "tar", "shards"),
                          [](const auto& each) { return std::string(each.param); });
 
+// Numbers that no pack of ours has: neither wrapped nor cut to fit.
+TEST(Pack, EntriesAreWhatTheirTextSays) {
+  const auto entries = parse_entries(R"([["1.jpg",-1,0],["\u00e9 2.png",7,4294967295]])");
+  ASSERT_EQ(entries.size(), 2U);
+  EXPECT_EQ(entries[0].label, kNoLabel);
+  EXPECT_EQ(entries[1].name, "\xC3\xA9 2.png");
+  EXPECT_EQ(entries[1].crc, 4294967295U);
+  for (const char* text : {R"([["a",1.5,3]])", R"([["a",1,-3]])", R"([["a",1,4294967296]])",
+                           R"([["a",1e300,3]])", R"([["a",true,3]])", R"([["a",1]])", R"([["a",1,2,3]])",
+                           R"({"x":["a",1,2]})", R"([1])", R"([[1,1,1]])", "[", ""})
+    expect_error([&] { parse_entries(text); }, {"the list of what is packed is broken: "});
+}
+
+// A journal of this very job whose numbers make no sense.
+TEST(Pack, AJournalWithoutSenseIsBegunAnew) {
+  const Pictures pictures(3);
+  for (const char* line : {R"({"shard":0,"bytes":-512,"next":2,"entries":"[]"})",
+                           R"({"shard":-1,"bytes":0,"next":2,"entries":"[]"})",
+                           R"({"shard":0,"bytes":0,"next":-2,"entries":"[]"})",
+                           R"({"shard":0,"bytes":0,"next":0,"entries":"[[\"a\",1,2]]"})",
+                           R"({"shard":0,"bytes":1.5,"next":2,"entries":"[]"})"}) {
+    const test::TemporaryFolder folder;
+    const fs::path container = folder.path() / "x.tar";
+    PackOptions options;
+    options.to = "tar";
+    options.should_stop = [] { return true; };
+    pack(pictures, container, options);  // makes the journal, and stops
+    std::ofstream(partial_path(container) / "journal.jsonl", std::ios::app) << line << '\n';
+    std::ofstream(partial_path(container) / "000000.tar", std::ios::app) << std::string(4096, 'x');
+    options.should_stop = {};
+    EXPECT_EQ(pack(pictures, container, options).resumed, 0) << line;
+    expect_holds(container, "tar", pictures);
+  }
+}
+
 TEST(Pack, ResizesTheShorterSideAndWritesJpeg) {
   const test::TemporaryFolder folder;
   const Image wide = test::drawn_picture(90, 60, 1);

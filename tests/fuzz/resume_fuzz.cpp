@@ -1,0 +1,102 @@
+// What an interrupted densecl_pack has left behind. What holds: where it makes no sense the pack begins anew,
+// without an error; otherwise no more pictures are packed than samples are done; and either way the next
+// picture can be packed.
+//
+// The input: the journal of an archive, or, by its last byte, one value of a database.
+#include <array>
+#include <filesystem>
+
+#include <lmdb.h>
+
+#include "data/pack/writer.h"
+#include "tensor/check.h"
+#include "tests/fuzz/fuzz.h"
+#include "tests/support/pictures.h"
+
+namespace dcl::fuzz {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kJob = "job";
+constexpr std::array<const char*, 4> kKeys = {nullptr, "__next__", "__part__0",
+                                              "__meta__"};  // null: a journal
+
+// A value as the input that stands for it.
+Bytes seed(std::string_view text, std::uint8_t key) {
+  Bytes bytes = bytes_of(text);
+  bytes.push_back(0);
+  bytes.push_back(key);
+  return bytes;
+}
+
+void put(MDB_txn* transaction, MDB_dbi table, std::string key, std::string value) {
+  MDB_val k{key.size(), key.data()};
+  MDB_val v{value.size(), value.data()};
+  hold(mdb_put(transaction, table, &k, &v, 0) == 0, "LMDB takes a value");
+}
+
+void write_database(const fs::path& path, const char* key, const std::string& value) {
+  MDB_env* environment = nullptr;
+  MDB_txn* transaction = nullptr;
+  MDB_dbi table = 0;
+  hold(mdb_env_create(&environment) == 0 && mdb_env_set_mapsize(environment, std::size_t{1} << 26) == 0 &&
+           mdb_env_open(environment, path.c_str(), MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOSYNC, 0600) == 0 &&
+           mdb_txn_begin(environment, nullptr, 0, &transaction) == 0 &&
+           mdb_dbi_open(transaction, nullptr, 0, &table) == 0,
+       "LMDB makes a database");
+  put(transaction, table, "__job__", kJob);
+  put(transaction, table, "__next__", "3");
+  put(transaction, table, key, value);
+  hold(mdb_txn_commit(transaction) == 0, "LMDB writes a database");
+  mdb_env_close(environment);
+}
+
+void go_on(data::PackWriter& writer) {
+  const data::PackState before = writer.state();
+  hold(before.next >= std::ssize(before.entries), "no more pictures are packed than samples are done");
+  const data::Sample sample{"1.jpg", bytes_of("bytes"), 1};
+  writer.append({&sample, 1}, before.next + 1);
+  hold(writer.state().entries.size() == before.entries.size() + 1, "one more picture is packed");
+}
+
+}  // namespace
+
+std::vector<Bytes> seeds() {
+  return {
+      seed("job\n", 0),
+      seed(
+          "job\n{\"shard\":0,\"bytes\":1536,\"next\":2,\"entries\":\"[[\\\"1.jpg\\\",1,7]]\"}\n{\"shard\":1,",
+          0),
+      seed("job\n{\"shard\":0,\"bytes\":-512,\"next\":-2,\"entries\":\"[]\"}\n", 0),
+      seed("job\n{\"shard\":-1,\"bytes\":1e300,\"next\":2.5,\"entries\":\"[]\"}\n", 0),
+      seed("other job\n", 0),
+      seed("2", 1),
+      seed("-2", 1),
+      seed(R"([["1.jpg",1,7],["2.jpg",-1,8]])", 2),
+      seed(R"({"source":"job","samples":2,"pack":"[[\"1.jpg\",1,7]]"})", 3),
+      seed(R"({"source":"job","samples":-2,"pack":[]})", 3),
+      seed(R"({"source":5,"samples":"x"})", 3)};
+}
+
+void run(View input) {
+  static const test::TemporaryFolder folder;
+  for (const auto& left : fs::directory_iterator(folder.path())) fs::remove_all(left.path());
+  Choices choices(input);
+  const char* key = kKeys[static_cast<std::size_t>(choices.upto(std::ssize(kKeys) - 1))];
+  try {
+    if (key == nullptr) {
+      folder.write("x.tar.partial/journal.jsonl", choices.rest());
+      folder.write("x.tar.partial/000000.tar", Bytes(2048));
+      go_on(*data::open_tar_writer(folder.path() / "x.tar", kJob, 0));
+    } else {
+      write_database(folder.path() / "x.lmdb.partial", key, text_of(choices.rest()));
+      go_on(*data::open_lmdb_writer(folder.path() / "x.lmdb", kJob));
+    }
+  } catch (const Error& error) {
+    hold(false, error.what());
+  }
+}
+
+}  // namespace dcl::fuzz
