@@ -39,7 +39,7 @@ class NameReader final : public nlohmann::json_sax<json> {
   }
   bool start_object(std::size_t /*count*/) override {
     if (in_images_ && depth_ == 2) named_ = false;
-    return open();
+    return open(Kind::object);
   }
   bool end_object() override {
     --depth_;
@@ -47,8 +47,11 @@ class NameReader final : public nlohmann::json_sax<json> {
     return true;
   }
   bool start_array(std::size_t /*count*/) override {
-    if (in_images_ && depth_ == 1) found_ = true;
-    return open();
+    if (in_images_ && depth_ == 1) {
+      check(!found_, "{}: has \"images\" twice", source_);
+      found_ = true;
+    }
+    return open(Kind::array);
   }
   bool end_array() override {
     --depth_;
@@ -66,13 +69,22 @@ class NameReader final : public nlohmann::json_sax<json> {
   }
 
  private:
-  bool other() {
+  enum class Kind : std::uint8_t { scalar, array, object };
+
+  // A value begins: "images" is an array, and all that is in it are objects.
+  bool other(Kind kind = Kind::scalar) {
     wanted_ = false;
+    if (!in_images_) return true;
+    check(depth_ != 1 || kind == Kind::array, "{}: \"images\" is no array, expected COCO's annotations",
+          source_);
+    check(depth_ != 2 || kind == Kind::object, "{}: picture {} is no object with a file_name", source_,
+          names_.size());
     return true;
   }
-  bool open() {
+  bool open(Kind kind) {
+    other(kind);
     ++depth_;
-    return other();
+    return true;
   }
 
   std::string source_;

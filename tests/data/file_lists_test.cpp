@@ -166,6 +166,11 @@ TEST(FileLists, BrokenCocoAnnotationsAreRefused) {
   refused(R"({"annotations": []})", "no \"images\"");
   refused(R"([{"images": []}])", "no \"images\"");
   refused(R"({"images": [{"file_name": "1.jpg"}, {"id": 2}]})", "picture 1 has no file_name");
+  refused(R"({"images": [{"file_name": "1.jpg"}, 1, {"file_name": "2.jpg"}]})", "picture 1 is no object");
+  refused(R"({"images": [[{"file_name": "1.jpg"}]]})", "picture 0 is no object");
+  refused(R"({"images": {"file_name": "1.jpg"}})", "\"images\" is no array");
+  refused(R"({"images": null})", "\"images\" is no array");
+  refused(R"({"images": [], "images": [{"file_name": "1.jpg"}]})", "has \"images\" twice");
   refused(R"({"images": [{"file_name": ""}]})", "picture 0 has no usable file_name");
   refused(R"({"images": [{"file_name": "1.jpg", "file_name": "2.jpg"}]})", "picture 0 has two");
   std::istringstream empty(R"({"images": []})");
