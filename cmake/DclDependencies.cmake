@@ -10,6 +10,8 @@ find_package(ZLIB REQUIRED)
 find_package(LMDB REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(tomlplusplus REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(CAIRO REQUIRED IMPORTED_TARGET cairo)
 
 # Eigen's own products are compiled for the baseline instruction set; OpenBLAS picks its kernels at run time.
 find_package(OpenBLAS QUIET)

@@ -11,7 +11,7 @@ packages=(
   g++ cmake ninja-build ccache git ca-certificates
   libfmt-dev nlohmann-json3-dev libcli11-dev libtomlplusplus-dev
   libeigen3-dev libopenblas-pthread-dev libhwy-dev
-  libjpeg-dev libpng-dev zlib1g-dev liblmdb-dev
+  libjpeg-dev libpng-dev zlib1g-dev liblmdb-dev libcairo2-dev pkgconf fonts-dejavu-core
   libgtest-dev libbenchmark-dev libssl-dev
 )
 case "${1:-}" in

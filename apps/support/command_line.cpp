@@ -6,11 +6,13 @@
 #include <utility>
 
 #include "apps/support/cli11.h"
+#include "apps/support/field_flags.h"
 
 namespace dcl::apps {
 
 struct CommandLine::Parser {
   CLI::App app;
+  FieldFlags fields;
   std::vector<std::function<void()>> checks;
 };
 
@@ -100,6 +102,10 @@ void CommandLine::choice(const std::string& flag, std::string& value, const std:
       ->type_name("WORD")
       ->default_str(value);
 }
+
+void CommandLine::setting(const densecl::ConfigField& field) { parser_->fields.add(parser_->app, field); }
+
+densecl::SettingLayer CommandLine::settings() const { return parser_->fields.given(parser_->app); }
 
 void CommandLine::check(std::function<void()> values) { parser_->checks.push_back(std::move(values)); }
 

@@ -8,6 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "densecl/config.h"
+#include "densecl/config_fields.h"
+
 namespace dcl::apps {
 
 /// Exit statuses that every program of the house shares.
@@ -39,6 +42,10 @@ class CommandLine {
   /// One of the words of `meaning`, which says what `value` becomes for each.
   void choice(const std::string& flag, std::string& value, const std::string& help,
               const std::map<std::string, std::string>& meaning);
+
+  /// The flag of a training setting; settings() has what was given of them once the line is read.
+  void setting(const densecl::ConfigField& field);
+  densecl::SettingLayer settings() const;
 
   /// A check of the values together; what it throws is a wrong use of the program.
   void check(std::function<void()> values);

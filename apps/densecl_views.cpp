@@ -1,0 +1,133 @@
+// densecl_views PICTURE… -o SHEET.png: what augmentation makes of pictures, on one contact sheet.
+//
+// Exit status 0: the sheet is written; 1: a picture or the sheet is at fault; 2: the command line cannot be
+// understood.
+#include <filesystem>
+#include <iostream>
+
+#include <fmt/core.h>
+
+#include "apps/support/command_line.h"
+#include "apps/support/contact_sheet.h"
+#include "apps/support/version.h"
+#include "data/decode.h"
+#include "data/file_source.h"
+#include "data/open_source.h"
+#include "densecl/augment_config.h"
+#include "densecl/replace_file.h"
+#include "tensor/check.h"
+#include "tensor/io/file_descriptor.h"
+
+namespace {
+
+namespace data = dcl::data;
+namespace densecl = dcl::densecl;
+namespace fs = std::filesystem;
+using dcl::apps::SheetPair;
+
+struct Arguments {
+  std::vector<std::string> pictures;
+  std::string sheet;
+  data::SourceOptions source;
+  std::string root;
+  std::int64_t pairs = 1;
+  std::int64_t limit = 12;
+  densecl::TrainConfig config;
+};
+
+void declare(dcl::apps::CommandLine& line, Arguments& a) {
+  line.positional("PICTURE", a.pictures,
+                  "JPEG or PNG files, or sets: folders, lists, COCO, VOC, LMDB, tar archives");
+  line.option("-o,--output", a.sheet, "PNG file to write; a PNG that is there is replaced");
+  line.option("--pairs", a.pairs, "pairs of views a picture, those of as many epochs", 1, 1000);
+  line.option("--limit", a.limit, "pictures at most", 1, 1000);
+  line.option("--data-format", a.source.format,
+              "of sets: auto, folder, list, coco, voc, imagenet, lmdb or tar");
+  line.option("--split", a.source.split, "part of a COCO or VOC set, such as train2017");
+  line.option("--data-root", a.root, "folder that the paths of a list are below [the list's own]");
+  for (const auto& field : densecl::config_fields())
+    if (field.group == densecl::kAugmentation || field.name == "image-size" || field.name == "seed")
+      line.setting(field);
+  line.check([&a, &line] {
+    dcl::check(!a.sheet.empty(), "-o is missing: the PNG file to write");
+    dcl::check(a.pairs * a.limit <= 1000,
+               "--pairs {} of each of --limit {} pictures are {}, expected at most 1000", a.pairs, a.limit,
+               a.pairs * a.limit);
+    a.source.root = a.root;
+    a.config.data = a.pictures.front();
+    densecl::apply(a.config, line.settings());
+    densecl::check_config(a.config);
+  });
+}
+
+// Of one picture: those of the first epochs, as a run with these settings would see them.
+void add_pairs(const data::Sample& sample, std::int64_t index, const Arguments& a,
+               std::vector<SheetPair>& pairs) {
+  const data::AugmentOptions options = densecl::augment_options(a.config);
+  const auto picture = std::make_shared<const data::Image>(data::decode(sample.bytes, sample.name));
+  for (std::int64_t epoch = 0; epoch < a.pairs; ++epoch) {
+    SheetPair pair;
+    pair.name = fs::path(sample.name).filename().string();
+    if (a.pairs > 1) pair.name += fmt::format(", epoch {}", epoch + 1);
+    pair.params = draw_pair(picture->width, picture->height, options,
+                            {static_cast<std::uint64_t>(a.config.seed), epoch, index});
+    for (std::size_t v = 0; v < 2; ++v)
+      pair.views[v] = apply_view(*picture, pair.params[v], options.image_size);
+    pair.picture = picture;
+    pairs.push_back(std::move(pair));
+  }
+}
+
+// Pictures are numbered through; those of a set that stands alone have their numbers in a run.
+std::vector<SheetPair> pairs_of(const Arguments& a) {
+  std::vector<SheetPair> pairs;
+  std::int64_t index = 0;
+  for (const auto& path : a.pictures) {
+    if (std::error_code error; data::is_picture_name(path) && !fs::is_directory(path, error)) {
+      if (index < a.limit) add_pairs({path, data::read_file(path)}, index++, a, pairs);
+      continue;
+    }
+    const auto set = data::open_source(path, a.source);
+    for (std::int64_t i = 0; i < set->size() && index < a.limit; ++i)
+      add_pairs(set->read(i), index++, a, pairs);
+  }
+  return pairs;
+}
+
+// Only what is certainly a picture may be written over.
+void check_replaceable(const fs::path& sheet) {
+  std::error_code error;
+  if (!fs::exists(sheet, error)) return;
+  dcl::check(fs::is_regular_file(sheet, error), "{}: is there and no file, not written over", sheet.string());
+  const auto bytes = data::read_file(sheet);
+  const bool png =
+      bytes.size() > 4 && bytes[0] == 0x89 && bytes[1] == 'P' && bytes[2] == 'N' && bytes[3] == 'G';
+  dcl::check(png, "{}: is there and no PNG picture, not written over", sheet.string());
+}
+
+int run(const Arguments& a) {
+  check_replaceable(a.sheet);
+  const std::vector<SheetPair> pairs = pairs_of(a);
+  const std::string title = fmt::format("augmentation {}; {} px, seed {}; query orange, key blue",
+                                        augmentation_text(a.config), a.config.image_size, a.config.seed);
+  const std::vector<std::uint8_t> png = draw_sheet(pairs, title);
+  densecl::replace_file(a.sheet, [&](int descriptor, const std::string& path) {
+    if (!dcl::tensor::io::write_all(descriptor, png.data(), png.size()))
+      dcl::tensor::io::throw_system_error(path, "cannot be written");
+  });
+  std::cout << fmt::format("{} pairs of views in {}\n", pairs.size(), a.sheet);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  dcl::apps::CommandLine line(
+      "densecl_views",
+      "Draws pictures with the crops of both views on them, and the views that a training run "
+      "with the same\nsettings would see.",
+      [] { return dcl::apps::version_text("densecl_views"); });
+  Arguments arguments;
+  declare(line, arguments);
+  return line.run(argc, argv, [&] { return run(arguments); });
+}
