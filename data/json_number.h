@@ -2,25 +2,25 @@
 #pragma once
 
 #include <concepts>
+#include <cstdint>
+#include <limits>
 #include <utility>
-
-#include <nlohmann/json.hpp>
 
 #include "tensor/check.h"
 
 namespace dcl::data {
 
-/// The number that `value` is. Throws Error for what is no whole number or none that T can hold; the
-/// library's own get<T>() would cut, wrap or, beyond all integers, do anything.
-template <std::integral T>
-T whole_number(const nlohmann::json& value) {
-  if (value.is_number_unsigned() && std::in_range<T>(value.get<std::uint64_t>()))
-    return static_cast<T>(value.get<std::uint64_t>());
+/// The number that `value`, an nlohmann::json, is. Throws Error for what is no whole number or none that T
+/// can hold; the library's own get<T>() would cut, wrap or, beyond all integers, do anything.
+template <std::integral T, class Json>
+T whole_number(const Json& value) {
+  if (value.is_number_unsigned() && std::in_range<T>(value.template get<std::uint64_t>()))
+    return static_cast<T>(value.template get<std::uint64_t>());
   const bool is_signed = value.is_number_integer() && !value.is_number_unsigned();
-  check(is_signed && std::in_range<T>(value.get<std::int64_t>()), "{} is no whole number from {} to {}",
-        value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), std::numeric_limits<T>::min(),
-        std::numeric_limits<T>::max());
-  return static_cast<T>(value.get<std::int64_t>());
+  check(is_signed && std::in_range<T>(value.template get<std::int64_t>()),
+        "{} is no whole number from {} to {}", value.dump(-1, ' ', false, Json::error_handler_t::replace),
+        std::numeric_limits<T>::min(), std::numeric_limits<T>::max());
+  return static_cast<T>(value.template get<std::int64_t>());
 }
 
 }  // namespace dcl::data
