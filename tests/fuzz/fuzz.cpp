@@ -6,6 +6,8 @@
 #include <iostream>
 #include <iterator>
 
+#include <lmdb.h>
+
 #include "tensor/check.h"
 
 namespace dcl::fuzz {
@@ -27,6 +29,25 @@ Bytes golden(const std::string& name) {
   std::ifstream in(path, std::ios::binary);
   check(in.is_open(), "{}: cannot be opened", path.string());
   return {std::istreambuf_iterator<char>(in), {}};
+}
+
+void write_lmdb(const std::string& path, const std::vector<std::pair<std::string, std::string>>& values) {
+  fs::remove(path);
+  MDB_env* environment = nullptr;
+  MDB_txn* transaction = nullptr;
+  MDB_dbi table = 0;
+  hold(mdb_env_create(&environment) == 0 && mdb_env_set_mapsize(environment, std::size_t{1} << 26) == 0 &&
+           mdb_env_open(environment, path.c_str(), MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOSYNC, 0600) == 0 &&
+           mdb_txn_begin(environment, nullptr, 0, &transaction) == 0 &&
+           mdb_dbi_open(transaction, nullptr, 0, &table) == 0,
+       "LMDB makes a database");
+  for (auto [key, value] : values) {
+    MDB_val k{key.size(), key.data()};
+    MDB_val v{value.size(), value.data()};
+    hold(mdb_put(transaction, table, &k, &v, 0) == 0, "LMDB takes a value");
+  }
+  hold(mdb_txn_commit(transaction) == 0, "LMDB writes a database");
+  mdb_env_close(environment);
 }
 
 std::int64_t Choices::upto(std::int64_t most) {

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace dcl::fuzz {
@@ -30,6 +31,9 @@ Bytes bytes_of(std::string_view text);
 std::string text_of(View bytes);
 /// A file of tests/golden.
 Bytes golden(const std::string& name);
+
+/// Makes an LMDB database, a file, that holds just these; what was there before is gone.
+void write_lmdb(const std::string& path, const std::vector<std::pair<std::string, std::string>>& values);
 
 /// Takes an input apart: numbers from its end, so that its beginning stays what a parser expects; 0 when
 /// there is nothing left.

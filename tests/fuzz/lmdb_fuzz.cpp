@@ -4,9 +4,7 @@
 //
 // The input: "__len__" up to the first line's end, "__meta__" up to the second's, then a picture a line.
 #include <algorithm>
-#include <filesystem>
 
-#include <lmdb.h>
 #include <nlohmann/json.hpp>
 
 #include "data/lmdb_source.h"
@@ -38,30 +36,6 @@ std::string take_line(std::string& text) {
   return line;
 }
 
-void put(MDB_txn* transaction, MDB_dbi table, std::string key, std::string value) {
-  MDB_val k{key.size(), key.data()};
-  MDB_val v{value.size(), value.data()};
-  hold(mdb_put(transaction, table, &k, &v, 0) == 0, "LMDB takes a value");
-}
-
-void write_database(const std::string& path, const std::string& length, const std::string& meta,
-                    const std::vector<std::string>& pictures) {
-  std::filesystem::remove(path);
-  MDB_env* environment = nullptr;
-  MDB_txn* transaction = nullptr;
-  MDB_dbi table = 0;
-  hold(mdb_env_create(&environment) == 0 && mdb_env_set_mapsize(environment, std::size_t{1} << 26) == 0 &&
-           mdb_env_open(environment, path.c_str(), MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOSYNC, 0600) == 0 &&
-           mdb_txn_begin(environment, nullptr, 0, &transaction) == 0 &&
-           mdb_dbi_open(transaction, nullptr, 0, &table) == 0,
-       "LMDB makes a database");
-  put(transaction, table, "__len__", length);
-  put(transaction, table, "__meta__", meta);
-  for (std::size_t i = 0; i < pictures.size(); ++i) put(transaction, table, std::to_string(i), pictures[i]);
-  hold(mdb_txn_commit(transaction) == 0, "LMDB writes a database");
-  mdb_env_close(environment);
-}
-
 }  // namespace
 
 void run(View input) {
@@ -71,8 +45,12 @@ void run(View input) {
   const std::string length = take_line(text);
   const std::string meta = take_line(text);
   std::vector<std::string> pictures;
-  while (!text.empty() && pictures.size() < 16) pictures.push_back(take_line(text));
-  write_database(path, length, meta, pictures);
+  std::vector<std::pair<std::string, std::string>> values = {{"__len__", length}, {"__meta__", meta}};
+  while (!text.empty() && pictures.size() < 16) {
+    pictures.push_back(take_line(text));
+    values.emplace_back(std::to_string(pictures.size() - 1), pictures.back());
+  }
+  write_lmdb(path, values);
 
   const data::LmdbSource source(path);
   hold(!length.empty() && length.find_first_not_of("-0123456789") == std::string::npos &&

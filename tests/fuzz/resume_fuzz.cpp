@@ -6,8 +6,6 @@
 #include <array>
 #include <filesystem>
 
-#include <lmdb.h>
-
 #include "data/pack/writer.h"
 #include "tensor/check.h"
 #include "tests/fuzz/fuzz.h"
@@ -29,28 +27,6 @@ Bytes seed(std::string_view text, std::uint8_t key) {
   bytes.push_back(0);
   bytes.push_back(key);
   return bytes;
-}
-
-void put(MDB_txn* transaction, MDB_dbi table, std::string key, std::string value) {
-  MDB_val k{key.size(), key.data()};
-  MDB_val v{value.size(), value.data()};
-  hold(mdb_put(transaction, table, &k, &v, 0) == 0, "LMDB takes a value");
-}
-
-void write_database(const fs::path& path, const char* key, const std::string& value) {
-  MDB_env* environment = nullptr;
-  MDB_txn* transaction = nullptr;
-  MDB_dbi table = 0;
-  hold(mdb_env_create(&environment) == 0 && mdb_env_set_mapsize(environment, std::size_t{1} << 26) == 0 &&
-           mdb_env_open(environment, path.c_str(), MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOSYNC, 0600) == 0 &&
-           mdb_txn_begin(environment, nullptr, 0, &transaction) == 0 &&
-           mdb_dbi_open(transaction, nullptr, 0, &table) == 0,
-       "LMDB makes a database");
-  put(transaction, table, "__job__", kJob);
-  put(transaction, table, "__next__", "3");
-  put(transaction, table, key, value);
-  hold(mdb_txn_commit(transaction) == 0, "LMDB writes a database");
-  mdb_env_close(environment);
 }
 
 void go_on(data::PackWriter& writer) {
@@ -91,7 +67,8 @@ void run(View input) {
       folder.write("x.tar.partial/000000.tar", Bytes(2048));
       go_on(*data::open_tar_writer(folder.path() / "x.tar", kJob, 0));
     } else {
-      write_database(folder.path() / "x.lmdb.partial", key, text_of(choices.rest()));
+      write_lmdb(folder.path() / "x.lmdb.partial",
+                 {{"__job__", kJob}, {"__next__", "3"}, {key, text_of(choices.rest())}});
       go_on(*data::open_lmdb_writer(folder.path() / "x.lmdb", kJob));
     }
   } catch (const Error& error) {
