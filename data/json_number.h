@@ -17,10 +17,11 @@ T whole_number(const Json& value) {
   if (value.is_number_unsigned() && std::in_range<T>(value.template get<std::uint64_t>()))
     return static_cast<T>(value.template get<std::uint64_t>());
   const bool is_signed = value.is_number_integer() && !value.is_number_unsigned();
-  check(is_signed && std::in_range<T>(value.template get<std::int64_t>()),
-        "{} is no whole number from {} to {}", value.dump(-1, ' ', false, Json::error_handler_t::replace),
-        std::numeric_limits<T>::min(), std::numeric_limits<T>::max());
-  return static_cast<T>(value.template get<std::int64_t>());
+  if (is_signed && std::in_range<T>(value.template get<std::int64_t>()))
+    return static_cast<T>(value.template get<std::int64_t>());
+  // Numbers as they stand; of the rest the kind: dump() calls itself for what is nested, and text has no end.
+  fail("{} is no whole number from {} to {}", value.is_number() ? value.dump() : value.type_name(),
+       std::numeric_limits<T>::min(), std::numeric_limits<T>::max());
 }
 
 }  // namespace dcl::data

@@ -112,9 +112,14 @@ TEST(LmdbSource, SaysWhatIsMissing) {
   refused(made({{"0", "a"}, {"__len__", "1"}, {"__meta__", R"({"names": []})"}}),
           {"has 0 names, expected 1"});
   refused(made({{"0", "a"}, {"__len__", "1"}, {"__meta__", R"({"labels": ["x"]})"}}), {"__meta__ is broken"});
-  for (const char* label : {"1.5", "1e+300", "9223372036854775808", "true"})
+  const std::string nested = std::string(200000, '[') + std::string(200000, ']');  // more than a stack takes
+  for (const auto& [label, shown] : {std::pair<std::string, std::string>{"1.5", "1.5"},
+                                     {"1e+300", "1e+300"},
+                                     {"9223372036854775808", "9223372036854775808"},
+                                     {"true", "boolean"},
+                                     {nested, "array"}})
     refused(made({{"0", "a"}, {"__len__", "1"}, {"__meta__", fmt::format(R"({{"labels": [{}]}})", label)}}),
-            {"__meta__ is broken: ", label,
+            {"__meta__ is broken: " + shown +
              " is no whole number from -9223372036854775808 to 9223372036854775807"});
   refused(made({{"0", "a"}, {"__len__", "1"}, {"__meta__", R"({"labels": {"a": 1}})"}}),
           {"__meta__ is broken: labels is no array"});

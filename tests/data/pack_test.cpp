@@ -150,6 +150,9 @@ TEST(Pack, EntriesAreWhatTheirTextSays) {
                            R"([["a",1e300,3]])", R"([["a",true,3]])", R"([["a",1]])", R"([["a",1,2,3]])",
                            R"({"x":["a",1,2]})", R"([1])", R"([[1,1,1]])", "[", ""})
     expect_error([&] { parse_entries(text); }, {"the list of what is packed is broken: "});
+  const std::string nested = std::string(200000, '[') + std::string(200000, ']');  // more than a stack takes
+  expect_error([&] { parse_entries(fmt::format(R"([["a",{},3]])", nested)); },
+               {"the list of what is packed is broken: array is no whole number"});
 }
 
 // A journal of this very job whose numbers make no sense.
