@@ -54,7 +54,7 @@ FileEntry parse_line(const std::string& line) {
   const char* first = line.data() + blank + 1;
   const char* last = line.data() + line.size();
   const auto [end, error] = std::from_chars(first, last, label);
-  if (error != std::errc() || end != last || first == last || label < 0) return {line};
+  if (error != std::errc() || end != last || *first == '-') return {line};
   const std::size_t path_end = line.find_last_not_of(" \t", blank);
   return {path_end == std::string::npos ? "" : line.substr(0, path_end + 1), label};
 }

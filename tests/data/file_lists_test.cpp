@@ -113,6 +113,11 @@ TEST(FileLists, AListKeepsItsOrderAndItsLabels) {
   const auto labelled = open_list(folder.path() / "labels.txt", {});
   EXPECT_EQ(names_of(*labelled), (Names{"b 1.jpg", "a/2.jpg"}));
   EXPECT_EQ(labels_of(*labelled), (Labels{7, 0}));
+  std::istringstream text("a -1\nb -0\n");
+  const auto entries = parse_list(text, "names.txt");  // a label is digits: the rest is the name's
+  ASSERT_EQ(entries.size(), 2U);
+  EXPECT_EQ(entries[0].path, "a -1");
+  EXPECT_EQ(entries[1].path, "b -0");
   const auto elsewhere = open_list(folder.path() / "plain.txt", folder.path() / "other");
   const auto bytes = elsewhere->read(0).bytes;
   EXPECT_EQ(std::string(bytes.begin(), bytes.end()), "other/b 1.jpg");
