@@ -24,7 +24,8 @@ fi
 build=build/fuzz
 scripts/install_deps.sh --fuzz
 scripts/build.sh fuzz "${targets[@]/%/_fuzz}"
-scratch=$(mktemp -d)  # what targets write, also those that are ended
+# What targets write, also those that are ended; in memory where that can be, since packs are synced.
+scratch=$(mktemp -d -p /dev/shm 2> /dev/null || mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 # A fixed number of pictures, of entries, of lines: what was found before does not count, so that each run is the same.

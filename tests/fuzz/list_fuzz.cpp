@@ -1,5 +1,6 @@
-// Lists of picture files. What holds: paths can be opened, labels are on all lines or on none, and a list
-// written from what was read reads the same.
+// Lists of picture files. What holds: an entry is what its line says, paths can be opened, labels are on all
+// lines or on none, and a list written from what was read reads the same.
+#include <algorithm>
 #include <sstream>
 
 #include "data/file_lists.h"
@@ -13,9 +14,40 @@ std::vector<Bytes> seeds() {
           bytes_of("a.jpg 1\nb.jpg\n")};
 }
 
+namespace {
+
+constexpr const char* kBlanks = " \t";
+
+// Whether a line is the entry's path and, where it has one, blanks and its label.
+bool says(std::string_view line, const data::FileEntry& entry) {
+  if (entry.label == data::kNoLabel) return line == entry.path;
+  if (!line.starts_with(entry.path) || std::string_view(kBlanks).find(entry.path.back()) != std::string::npos)
+    return false;
+  line.remove_prefix(entry.path.size());
+  const std::size_t digits = line.find_first_not_of(kBlanks);
+  if (digits == 0 || digits == std::string::npos) return false;
+  line.remove_prefix(std::min(line.find_first_not_of('0', digits), line.size() - 1));
+  return line == std::to_string(entry.label);
+}
+
+void check_lines(const std::string& text, const std::vector<data::FileEntry>& files) {
+  std::istringstream in(text);
+  std::size_t at = 0;
+  for (std::string line; std::getline(in, line);) {
+    if (line.ends_with('\r')) line.pop_back();
+    if (line.find_first_not_of(kBlanks) == std::string::npos) continue;
+    hold(at < files.size() && says(line, files[at]), "an entry is what its line says");
+    ++at;
+  }
+  hold(at == files.size(), "every entry has a line");
+}
+
+}  // namespace
+
 void run(View input) {
   std::istringstream in(text_of(input));
   const auto files = data::parse_list(in, "list.txt");
+  check_lines(text_of(input), files);
   std::string text;
   for (const auto& file : files) {
     hold(!file.path.empty() && file.path.find_first_of(std::string_view("\0\n", 2)) == std::string::npos,

@@ -45,15 +45,15 @@ std::vector<Bytes> seeds() {
       seed(
           "job\n{\"shard\":0,\"bytes\":1536,\"next\":2,\"entries\":\"[[\\\"1.jpg\\\",1,7]]\"}\n{\"shard\":1,",
           0),
-      seed("job\n{\"shard\":0,\"bytes\":-512,\"next\":-2,\"entries\":\"[]\"}\n", 0),
-      seed("job\n{\"shard\":-1,\"bytes\":1e300,\"next\":2.5,\"entries\":\"[]\"}\n", 0),
-      seed("other job\n", 0),
-      seed("2", 1),
-      seed("-2", 1),
-      seed(R"([["1.jpg",1,7],["2.jpg",-1,8]])", 2),
+      // One number each that makes no sense: none hides another.
+      seed("job\n{\"shard\":0,\"bytes\":-512,\"next\":2,\"entries\":\"[]\"}\n", 0),
+      seed("job\n{\"shard\":-1,\"bytes\":512,\"next\":2,\"entries\":\"[]\"}\n", 0),
+      seed("job\n{\"shard\":0,\"bytes\":512,\"next\":-2,\"entries\":\"[]\"}\n", 0),
+      seed("job\n{\"shard\":0,\"bytes\":1e300,\"next\":2,\"entries\":\"[]\"}\n", 0), seed("other job\n", 0),
+      seed("2", 1), seed("-2", 1), seed(R"([["1.jpg",1,7],["2.jpg",-1,8]])", 2),
       seed(R"({"source":"job","samples":2,"pack":"[[\"1.jpg\",1,7]]"})", 3),
-      seed(R"({"source":"job","samples":-2,"pack":[]})", 3),
-      seed(R"({"source":5,"samples":"x"})", 3)};
+      seed(R"({"source":"job","samples":0,"pack":"[[\"1.jpg\",1,7]]"})", 3),
+      seed(R"({"source":"job","samples":-2,"pack":[]})", 3), seed(R"({"source":5,"samples":"x"})", 3)};
 }
 
 void run(View input) {
