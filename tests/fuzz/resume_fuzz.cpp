@@ -24,8 +24,8 @@ constexpr std::array<const char*, 4> kKeys = {nullptr, "__next__", "__part__0",
 // A value as the input that stands for it.
 Bytes seed(std::string_view text, std::uint8_t key) {
   Bytes bytes = bytes_of(text);
+  bytes.push_back(key);  // Choices reads from the end, the high byte first
   bytes.push_back(0);
-  bytes.push_back(key);
   return bytes;
 }
 
