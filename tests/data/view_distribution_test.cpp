@@ -193,14 +193,19 @@ Crops crops_of(std::int64_t width, std::int64_t height, const AugmentOptions& op
   return crops;
 }
 
-// Every first try fits, so area and log ratio are uniform as they are.
+// Every first try fits, so area and log ratio are uniform as they are. A range of ratios that is its own
+// inverse looks the same with width and height the wrong way round: hence the second.
 TEST(ViewDistribution, CropsThatAlwaysFitAreUniformInAreaAndLogRatio) {
   const std::int64_t side = 1 << 20;  // rounding to pixels does not show
   AugmentOptions options;
-  options.crop_scale = {0.1, 0.5};
-  const Crops crops = crops_of(side, side, options, {});
-  EXPECT_LT(kolmogorov(crops.shares, uniform_cdf(0.1, 0.5)), kKolmogorov);
-  EXPECT_LT(kolmogorov(crops.log_ratios, uniform_cdf(std::log(3.0 / 4), std::log(4.0 / 3))), kKolmogorov);
+  options.crop_scale = {0.1, 0.25};
+  for (const Range& ratio : {Range{3.0 / 4, 4.0 / 3}, Range{0.5, 3}}) {
+    options.crop_ratio = ratio;
+    const Crops crops = crops_of(side, side, options, {});
+    EXPECT_LT(kolmogorov(crops.shares, uniform_cdf(0.1, 0.25)), kKolmogorov);
+    EXPECT_LT(kolmogorov(crops.log_ratios, uniform_cdf(std::log(ratio.low), std::log(ratio.high))),
+              kKolmogorov);
+  }
 }
 
 TEST(ViewDistribution, CropsOfTheDefaultRecipeFollowTheLawOfATry) {
