@@ -38,7 +38,7 @@ struct Arguments {
 void declare(dcl::apps::CommandLine& line, Arguments& a) {
   line.positional("PICTURE", a.pictures,
                   "JPEG or PNG files, or sets: folders, lists, COCO, VOC, LMDB, tar archives");
-  line.option("-o,--output", a.sheet, "PNG file to write; a PNG that is there is replaced");
+  line.option("-o,--output", a.sheet, "PNG file to write; a sheet that is there is replaced, no other file");
   line.option("--pairs", a.pairs, "pairs of views a picture, those of as many epochs", 1, 1000);
   line.option("--limit", a.limit, "pictures at most", 1, 1000);
   line.option("--data-format", a.source.format,
@@ -64,16 +64,17 @@ void declare(dcl::apps::CommandLine& line, Arguments& a) {
 void add_pairs(const data::Sample& sample, std::int64_t index, const Arguments& a,
                std::vector<SheetPair>& pairs) {
   const data::AugmentOptions options = densecl::augment_options(a.config);
-  const auto picture = std::make_shared<const data::Image>(data::decode(sample.bytes, sample.name));
-  for (std::int64_t epoch = 0; epoch < a.pairs; ++epoch) {
+  const data::Image picture = data::decode(sample.bytes, sample.name);
+  const auto original = dcl::apps::sheet_original(picture, options.image_size);
+  for (std::int64_t epoch = 1; epoch <= a.pairs; ++epoch) {
     SheetPair pair;
     pair.name = fs::path(sample.name).filename().string();
-    if (a.pairs > 1) pair.name += fmt::format(", epoch {}", epoch + 1);
-    pair.params = draw_pair(picture->width, picture->height, options,
-                            {static_cast<std::uint64_t>(a.config.seed), epoch, index});
+    if (a.pairs > 1) pair.name += fmt::format(", epoch {}", epoch);
+    pair.params = draw_pair(picture.width, picture.height, options,
+                            {static_cast<std::uint64_t>(a.config.seed), epoch - 1, index});
     for (std::size_t v = 0; v < 2; ++v)
-      pair.views[v] = apply_view(*picture, pair.params[v], options.image_size);
-    pair.picture = picture;
+      pair.views[v] = apply_view(picture, pair.params[v], options.image_size);
+    pair.original = original;
     pairs.push_back(std::move(pair));
   }
 }
@@ -94,15 +95,13 @@ std::vector<SheetPair> pairs_of(const Arguments& a) {
   return pairs;
 }
 
-// Only what is certainly a picture may be written over.
+// A mistyped line must not cost anybody a photo: only a sheet is written over.
 void check_replaceable(const fs::path& sheet) {
   std::error_code error;
   if (!fs::exists(sheet, error)) return;
   dcl::check(fs::is_regular_file(sheet, error), "{}: is there and no file, not written over", sheet.string());
-  const auto bytes = data::read_file(sheet);
-  const bool png =
-      bytes.size() > 4 && bytes[0] == 0x89 && bytes[1] == 'P' && bytes[2] == 'N' && bytes[3] == 'G';
-  dcl::check(png, "{}: is there and no PNG picture, not written over", sheet.string());
+  dcl::check(dcl::apps::is_sheet(data::read_file(sheet)),
+             "{}: is there and no sheet of this program, not written over", sheet.string());
 }
 
 int run(const Arguments& a) {

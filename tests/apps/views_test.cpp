@@ -11,6 +11,7 @@
 namespace {
 
 using namespace dcl::test;
+using dcl::apps::PairPlace;
 using dcl::apps::Rect;
 using dcl::apps::SheetPair;
 using dcl::data::Image;
@@ -24,16 +25,18 @@ std::vector<SheetPair> expected_pairs(const std::vector<std::filesystem::path>& 
                                       const dcl::densecl::TrainConfig& config) {
   std::vector<SheetPair> pairs;
   const auto options = augment_options(config);
-  for (std::size_t i = 0; i < files.size(); ++i)
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const Image picture = read_picture(files[i]);
     for (std::int64_t epoch = 0; epoch < epochs; ++epoch) {
       SheetPair pair;
-      pair.picture = std::make_shared<const Image>(read_picture(files[i]));
-      pair.params = draw_pair(pair.picture->width, pair.picture->height, options,
+      pair.original = dcl::apps::sheet_original(picture, options.image_size);
+      pair.params = draw_pair(picture.width, picture.height, options,
                               {static_cast<std::uint64_t>(config.seed), epoch, static_cast<std::int64_t>(i)});
       for (std::size_t v = 0; v < 2; ++v)
-        pair.views[v] = apply_view(*pair.picture, pair.params[v], options.image_size);
+        pair.views[v] = apply_view(picture, pair.params[v], options.image_size);
       pairs.push_back(std::move(pair));
     }
+  }
   return pairs;
 }
 
@@ -53,14 +56,48 @@ std::uint32_t color_at(const Image& sheet, std::int64_t x, std::int64_t y) {
   return (std::uint32_t{p[0]} << 16) | (std::uint32_t{p[1]} << 8) | p[2];
 }
 
-// The key's box is drawn last, so all four of its edges are seen.
-void expect_box(const Image& sheet, const Rect& box, std::uint32_t color) {
-  const std::int64_t right = box.left + box.width - 1;
-  const std::int64_t bottom = box.top + box.height - 1;
-  const std::int64_t x = box.left + box.width / 2;
-  const std::int64_t y = box.top + box.height / 2;
-  for (const auto& [ex, ey] : {std::pair(box.left, y), {right, y}, {x, box.top}, {x, bottom}})
-    EXPECT_EQ(color_at(sheet, ex, ey), color) << ex << ", " << ey;
+bool inside(const Rect& rect, std::int64_t x, std::int64_t y, std::int64_t margin) {
+  return x >= rect.left - margin && x < rect.left + rect.width + margin && y >= rect.top - margin &&
+         y < rect.top + rect.height + margin;
+}
+
+// Whether the lines around `box`, white ones of 4 px included, run over a pixel.
+bool on_line(const Rect& box, std::int64_t x, std::int64_t y) {
+  return inside(box, x, y, 1) && !inside(box, x, y, -3);
+}
+
+// Every pixel of the original and of the lines on it, the query's as far as the key's do not cover them.
+void expect_original(const Image& sheet, const SheetPair& pair, const PairPlace& place) {
+  const Rect& at = place.original;
+  std::int64_t wrong = 0;
+  for (std::int64_t y = at.top; y < at.top + at.height; ++y)
+    for (std::int64_t x = at.left; x < at.left + at.width; ++x) {
+      const std::array<bool, 2> line{on_line(place.boxes[0], x, y), on_line(place.boxes[1], x, y)};
+      std::optional<std::uint32_t> expected;
+      for (std::size_t v = 0; v < 2; ++v)
+        if (inside(place.boxes[v], x, y, 0) && !inside(place.boxes[v], x, y, -2) && (v == 1 || !line[1]))
+          expected = dcl::apps::kViewColors[v];
+      if (!line[0] && !line[1]) expected = color_at(pair.original->shown, x - at.left, y - at.top);
+      wrong += expected && color_at(sheet, x, y) != *expected ? 1 : 0;
+    }
+  EXPECT_EQ(wrong, 0);
+}
+
+// A box is to the original what the crop is to the picture, within the rounding of each edge.
+void expect_boxes(const SheetPair& pair, const PairPlace& place) {
+  const auto x = static_cast<double>(place.original.width) / static_cast<double>(pair.original->width);
+  const auto y = static_cast<double>(place.original.height) / static_cast<double>(pair.original->height);
+  for (std::size_t v = 0; v < 2; ++v) {
+    const auto& crop = pair.params[v].crop;
+    const Rect& box = place.boxes[v];
+    const auto near = [](std::int64_t length, std::int64_t of_crop, double scale) {
+      EXPECT_NEAR(static_cast<double>(length), static_cast<double>(of_crop) * scale, 0.5);
+    };
+    near(box.left - place.original.left, crop.left, x);
+    near(box.top - place.original.top, crop.top, y);
+    near(box.left + box.width - place.original.left, crop.left + crop.width, x);
+    near(box.top + box.height - place.original.top, crop.top + crop.height, y);
+  }
 }
 
 TEST(ViewsProgram, ShowsTheViewsOfARun) {
@@ -81,7 +118,8 @@ TEST(ViewsProgram, ShowsTheViewsOfARun) {
   config.data = "x";
   apply(config, {"", {{"image-size", "48"}, {"seed", "5"}, {"aug", "byol"}, {"solarize-prob", "1,0.5"}}});
   const auto pairs = expected_pairs(files, 2, config);
-  const auto layout = dcl::apps::layout_sheet(pairs);
+  const auto layout = dcl::apps::layout_sheet(
+      pairs, "augmentation byol, --solarize-prob 1,0.5; 48 px, seed 5; query orange, key blue");
   const Image sheet = read_picture(sheet_path);
   ASSERT_EQ(sheet.width, layout.width);
   ASSERT_EQ(sheet.height, layout.height);
@@ -90,17 +128,26 @@ TEST(ViewsProgram, ShowsTheViewsOfARun) {
     for (std::size_t v = 0; v < 2; ++v) {
       EXPECT_TRUE(shows(sheet, place.views[v], pairs[i].views[v])) << "pair " << i << ", view " << v;
       EXPECT_EQ(color_at(sheet, place.views[v].left - 3, place.views[v].top), dcl::apps::kViewColors[v]);
-      // The box is to the original what the crop is to the picture, within the rounding of each edge.
-      const double scale =
-          static_cast<double>(place.original.width) / static_cast<double>(pairs[i].picture->width);
-      const auto& crop = pairs[i].params[v].crop;
-      EXPECT_NEAR(static_cast<double>(place.boxes[v].left - place.original.left),
-                  static_cast<double>(crop.left) * scale, 1.0);
-      EXPECT_NEAR(static_cast<double>(place.boxes[v].width), static_cast<double>(crop.width) * scale, 1.5);
-      EXPECT_NEAR(static_cast<double>(place.boxes[v].height), static_cast<double>(crop.height) * scale, 1.5);
     }
-    expect_box(sheet, place.boxes[1], dcl::apps::kViewColors[1]);
+    expect_boxes(pairs[i], place);
+    expect_original(sheet, pairs[i], place);
   }
+}
+
+// Cairo draws nothing more after text that is not UTF-8.
+TEST(ViewsProgram, NamesOfFilesMayBeAnyBytes) {
+  const TemporaryFolder folder;
+  folder.write("in/caf\xE9.png", encode_png(drawn_picture(80, 60, 1)));
+  const auto sheet_path = folder.path() / "sheet.png";
+  const auto result = run_program(
+      "densecl_views", {(folder.path() / "in").string(), "-o", sheet_path.string(), "--image-size", "180"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  dcl::densecl::TrainConfig config;
+  config.image_size = 180;
+  const auto pairs = expected_pairs({folder.path() / "in/caf\xE9.png"}, 1, config);
+  const auto layout =
+      dcl::apps::layout_sheet(pairs, "augmentation mocov2; 180 px, seed 0; query orange, key blue");
+  expect_original(read_picture(sheet_path), pairs[0], layout.places[0]);
 }
 
 TEST(ViewsProgram, TakesFilesAndReplacesItsOwnSheets) {
@@ -118,7 +165,8 @@ TEST(ViewsProgram, TakesFilesAndReplacesItsOwnSheets) {
     ASSERT_EQ(result.status, 0) << result.err;
   }
   const auto pairs = expected_pairs(files, 1, config);
-  const auto layout = dcl::apps::layout_sheet(pairs);
+  const auto layout =
+      dcl::apps::layout_sheet(pairs, "augmentation mocov2; 200 px, seed 0; query orange, key blue");
   const Image sheet = read_picture(sheet_path);
   for (std::size_t i = 0; i < pairs.size(); ++i)
     for (std::size_t v = 0; v < 2; ++v)
@@ -131,6 +179,8 @@ TEST(ViewsProgram, SaysWhatIsWrong) {
   folder.write("a.jpg", encode_jpeg(drawn_picture(90, 60, 1)));
   folder.write("torn.jpg", std::string_view("\xFF\xD8\xFF"));
   folder.write("notes.txt", std::string_view("mine"));
+  const Bytes photo = encode_png(drawn_picture(30, 20, 3));
+  folder.write("photo.png", photo);
   const std::string a = (folder.path() / "a.jpg").string();
   const std::string sheet = (folder.path() / "x.png").string();
   const auto refused = [&](const std::vector<std::string>& arguments, int status, const std::string& part) {
@@ -146,24 +196,88 @@ TEST(ViewsProgram, SaysWhatIsWrong) {
   refused({a, "-o", sheet, "--pairs", "0"}, 2, "--pairs: 0 is out of range");
   refused({(folder.path() / "torn.jpg").string(), "-o", sheet}, 1, "torn.jpg: the file is truncated");
   refused({(folder.path() / "none.jpg").string(), "-o", sheet}, 1, "none.jpg: No such file");
-  refused({a, "-o", (folder.path() / "notes.txt").string()}, 1, "notes.txt: is there and no PNG picture");
+  refused({a, "-o", (folder.path() / "notes.txt").string()}, 1,
+          "notes.txt: is there and no sheet of this program");
+  refused({a, "-o", (folder.path() / "photo.png").string()}, 1, "photo.png: is there and no sheet");
   refused({a, "-o", folder.path().string()}, 1, "is there and no file");
   refused({a, "-o", "/nowhere/x.png"}, 1, "/nowhere");
   refused({a, "-o", sheet, "--pairs", "100"}, 2, "--pairs 100 of each of --limit 12 pictures are 1200");
-  EXPECT_EQ(names_in(folder.path()), (std::vector<std::string>{"a.jpg", "notes.txt", "torn.jpg"}));
+  EXPECT_EQ(names_in(folder.path()),
+            (std::vector<std::string>{"a.jpg", "notes.txt", "photo.png", "torn.jpg"}));
+  EXPECT_EQ(read_bytes(folder.path() / "photo.png"), std::string(photo.begin(), photo.end()));
   EXPECT_EQ(read_bytes(folder.path() / "notes.txt"), "mine");
 }
 
-TEST(ContactSheet, LargerThanCairoCanIsRefused) {
+SheetPair small_pair(const Image& picture = Image(4, 3)) {
   SheetPair pair;
-  pair.picture = std::make_shared<const Image>(4, 3);
-  pair.params[0].crop = pair.params[1].crop = {.top = 0, .left = 0, .height = 3, .width = 4};
+  pair.original = dcl::apps::sheet_original(picture, 1);
+  pair.params[0].crop = pair.params[1].crop = {0, 0, picture.height, picture.width};
   pair.views = {Image(1, 1), Image(1, 1)};
-  const auto layout = dcl::apps::layout_sheet(std::vector<SheetPair>(100, pair));
+  return pair;
+}
+
+TEST(ContactSheet, LargerThanCairoCanIsRefused) {
+  const auto layout = dcl::apps::layout_sheet(std::vector<SheetPair>(100, small_pair()), "");
   EXPECT_LT(layout.width, 2 * layout.height);
   EXPECT_LT(layout.height, 2 * layout.width);
-  expect_error([&] { dcl::apps::layout_sheet(std::vector<SheetPair>(20'000, pair)); },
+  expect_error([&] { dcl::apps::layout_sheet(std::vector<SheetPair>(20'000, small_pair()), ""); },
                {"a sheet of 20000 pairs", "expected at most 32767 a side"});
+}
+
+std::string joined(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const auto& line : lines) text += (text.empty() ? "" : " ") + line;
+  return text;
+}
+
+// The longest texts that there can be, beside the smallest views.
+TEST(ContactSheet, NoTextIsCutOffNorRunsIntoAnother) {
+  using dcl::data::Jitter;
+  using dcl::data::JitterKind;
+  SheetPair pair = small_pair();
+  pair.name = "a" + std::string(250, 'w') + "z.jpg";
+  auto& params = pair.params[0];
+  params.crop = {.top = 10'000, .left = 10'000, .height = 12'000, .width = 12'000};
+  params.jitter =
+      std::array<Jitter, 4>{Jitter{JitterKind::brightness, 1.25}, Jitter{JitterKind::contrast, 1.25},
+                            Jitter{JitterKind::saturation, 1.25}, Jitter{JitterKind::hue, -0.05}};
+  params.grayscale = params.flip = true;
+  params.blur_sigma = 1.78;
+  params.solarize_threshold = 128;
+  const std::string title =
+      "augmentation byol, --crop-scale 0.3,1, --jitter-prob 1, --hue 0.5, --grayscale-prob 1, --blur-prob 1, "
+      "--flip-prob 1, --solarize-prob 1; 176 px, seed 123456789; query orange, key blue";
+  const auto layout = dcl::apps::layout_sheet(std::vector{pair, small_pair()}, title);
+  const auto& place = layout.places[0];
+  EXPECT_EQ(joined(layout.title), title);
+  EXPECT_EQ(joined(place.captions[0]),
+            "12000×12000 at (10000, 10000), brightness 1.25, contrast 1.25, saturation 1.25, hue -0.05, "
+            "grayscale, blur 1.78, solarize 128, flip");
+  const dcl::apps::Canvas ruler(1, 1);
+  for (const auto& line : layout.title) EXPECT_LE(ruler.width_of(line, 16), layout.width - 56) << line;
+  for (const auto& line : place.captions[0])
+    EXPECT_LE(ruler.width_of(line, 12), place.views[0].width) << line;
+  EXPECT_LE(ruler.width_of(place.name, 12), place.views[1].left + place.views[1].width - place.original.left);
+  EXPECT_TRUE(place.name.starts_with("aw") && place.name.ends_with("wz.jpg")) << place.name;
+  EXPECT_GT(place.name.size(), 40U);
+  // Below the caption the next pair's name, and the sheet's end.
+  const auto lines = std::ssize(place.captions[0]);
+  const std::int64_t end = place.views[0].top + place.views[0].height + 2 + 15 * lines;
+  const std::int64_t next = layout.places[1].original.top;
+  EXPECT_LE(end + 20, next == place.original.top ? layout.height : next - 20);
+}
+
+TEST(ContactSheet, PicturesOfAnyShapeHaveTheirBoxesInside) {
+  for (const auto& [width, height] : {std::pair(1, 1), {3000, 2}, {2, 3000}}) {
+    SheetPair pair = small_pair(Image(width, height));
+    pair.params[0].crop = {height - 1, width - 1, 1, 1};
+    const auto place = dcl::apps::layout_sheet(std::span(&pair, 1), "").places[0];
+    const Rect& at = place.original;
+    for (const auto& box : place.boxes) {
+      EXPECT_TRUE(box.left >= at.left && box.left + box.width <= at.left + at.width && box.width >= 4);
+      EXPECT_TRUE(box.top >= at.top && box.top + box.height <= at.top + at.height && box.height >= 4);
+    }
+  }
 }
 
 TEST(ContactSheet, CaptionsSayAllThatWasDrawn) {
