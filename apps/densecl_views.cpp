@@ -32,6 +32,8 @@ struct Arguments {
   std::string root;
   std::int64_t pairs = 1;
   std::int64_t limit = 12;
+  std::int64_t epoch = 1;  // as the log counts
+  std::int64_t sample = 0;
   densecl::TrainConfig config;
 };
 
@@ -41,6 +43,10 @@ void declare(dcl::apps::CommandLine& line, Arguments& a) {
   line.option("-o,--output", a.sheet, "PNG file to write; a sheet that is there is replaced, no other file");
   line.option("--pairs", a.pairs, "pairs of views a picture, those of as many epochs", 1, 1000);
   line.option("--limit", a.limit, "pictures at most", 1, 1000);
+  line.option("--epoch", a.epoch, "epoch whose views are shown first", 1, 1'000'000'000);
+  line.option("--sample", a.sample,
+              "number in its set of the first picture; files given by themselves are numbered from it on", 0,
+              1'000'000'000'000);
   line.option("--data-format", a.source.format,
               "of sets: auto, folder, list, coco, voc, imagenet, lmdb or tar");
   line.option("--split", a.source.split, "part of a COCO or VOC set, such as train2017");
@@ -60,16 +66,17 @@ void declare(dcl::apps::CommandLine& line, Arguments& a) {
   });
 }
 
-// Of one picture: those of the first epochs, as a run with these settings would see them.
+// Of one picture: those of its epochs, as a run with these settings would see them.
 void add_pairs(const data::Sample& sample, std::int64_t index, const Arguments& a,
                std::vector<SheetPair>& pairs) {
   const data::AugmentOptions options = densecl::augment_options(a.config);
   const data::Image picture = data::decode(sample.bytes, sample.name);
   const auto original = dcl::apps::sheet_original(picture, options.image_size);
-  for (std::int64_t epoch = 1; epoch <= a.pairs; ++epoch) {
+  for (std::int64_t epoch = a.epoch; epoch < a.epoch + a.pairs; ++epoch) {
     SheetPair pair;
     pair.name = fs::path(sample.name).filename().string();
-    if (a.pairs > 1) pair.name += fmt::format(", epoch {}", epoch);
+    if (a.sample > 0) pair.name += fmt::format(", sample {}", index);
+    if (a.pairs > 1 || a.epoch > 1) pair.name += fmt::format(", epoch {}", epoch);
     pair.params = draw_pair(picture.width, picture.height, options,
                             {static_cast<std::uint64_t>(a.config.seed), epoch - 1, index});
     for (std::size_t v = 0; v < 2; ++v)
@@ -79,18 +86,22 @@ void add_pairs(const data::Sample& sample, std::int64_t index, const Arguments& 
   }
 }
 
-// Pictures are numbered through; those of a set that stands alone have their numbers in a run.
+// Each set's pictures have their numbers in a run with that set.
 std::vector<SheetPair> pairs_of(const Arguments& a) {
   std::vector<SheetPair> pairs;
-  std::int64_t index = 0;
+  std::int64_t left = a.limit;
+  std::int64_t file = a.sample;
   for (const auto& path : a.pictures) {
     if (std::error_code error; data::is_picture_name(path) && !fs::is_directory(path, error)) {
-      if (index < a.limit) add_pairs({path, data::read_file(path)}, index++, a, pairs);
+      if (left > 0) add_pairs({path, data::read_file(path)}, file++, a, pairs);
+      --left;
       continue;
     }
     const auto set = data::open_source(path, a.source);
-    for (std::int64_t i = 0; i < set->size() && index < a.limit; ++i)
-      add_pairs(set->read(i), index++, a, pairs);
+    dcl::check(a.sample < set->size(), "{}: --sample {}: expected less than its {} pictures", path, a.sample,
+               set->size());
+    for (std::int64_t i = a.sample; i < set->size() && left > 0; ++i, --left)
+      add_pairs(set->read(i), i, a, pairs);
   }
   return pairs;
 }

@@ -20,18 +20,26 @@ Image read_picture(const std::filesystem::path& path) {
   return dcl::data::decode(dcl::data::read_file(path), path.string());
 }
 
-// What the sheet of `files` should show; picture i is sample i.
-std::vector<SheetPair> expected_pairs(const std::vector<std::filesystem::path>& files, std::int64_t epochs,
+// Which views a sheet should show.
+struct Shown {
+  std::int64_t epochs = 1;
+  std::int64_t first_epoch = 0;
+  std::int64_t first_sample = 0;
+};
+
+// What the sheet of `files` should show; they are numbered on from the first sample.
+std::vector<SheetPair> expected_pairs(const std::vector<std::filesystem::path>& files, const Shown& shown,
                                       const dcl::densecl::TrainConfig& config) {
   std::vector<SheetPair> pairs;
   const auto options = augment_options(config);
   for (std::size_t i = 0; i < files.size(); ++i) {
     const Image picture = read_picture(files[i]);
-    for (std::int64_t epoch = 0; epoch < epochs; ++epoch) {
+    for (std::int64_t epoch = 0; epoch < shown.epochs; ++epoch) {
       SheetPair pair;
       pair.original = dcl::apps::sheet_original(picture, options.image_size);
       pair.params = draw_pair(picture.width, picture.height, options,
-                              {static_cast<std::uint64_t>(config.seed), epoch, static_cast<std::int64_t>(i)});
+                              {static_cast<std::uint64_t>(config.seed), shown.first_epoch + epoch,
+                               shown.first_sample + static_cast<std::int64_t>(i)});
       for (std::size_t v = 0; v < 2; ++v)
         pair.views[v] = apply_view(picture, pair.params[v], options.image_size);
       pairs.push_back(std::move(pair));
@@ -117,7 +125,7 @@ TEST(ViewsProgram, ShowsTheViewsOfARun) {
   dcl::densecl::TrainConfig config;
   config.data = "x";
   apply(config, {"", {{"image-size", "48"}, {"seed", "5"}, {"aug", "byol"}, {"solarize-prob", "1,0.5"}}});
-  const auto pairs = expected_pairs(files, 2, config);
+  const auto pairs = expected_pairs(files, {.epochs = 2}, config);
   const auto layout = dcl::apps::layout_sheet(
       pairs, "augmentation byol, --solarize-prob 1,0.5; 48 px, seed 5; query orange, key blue");
   const Image sheet = read_picture(sheet_path);
@@ -134,6 +142,43 @@ TEST(ViewsProgram, ShowsTheViewsOfARun) {
   }
 }
 
+// Views are those of the epoch and of the picture's number in its set, files' from the number given on.
+TEST(ViewsProgram, BeginsAtAnEpochAndASample) {
+  const TemporaryFolder folder;
+  std::vector<std::filesystem::path> files;
+  for (int i = 0; i < 4; ++i) {
+    const std::string name = fmt::format("in/{}.png", i);
+    folder.write(name, encode_png(drawn_picture(80, 60, static_cast<std::uint64_t>(i))));
+    files.push_back(folder.path() / name);
+  }
+  dcl::densecl::TrainConfig config;
+  config.image_size = 180;
+  const std::vector<std::filesystem::path> last = {files[2], files[3]};
+  const auto pairs = expected_pairs(last, {.epochs = 2, .first_epoch = 199, .first_sample = 2}, config);
+  const auto layout =
+      dcl::apps::layout_sheet(pairs, "augmentation mocov2; 180 px, seed 0; query orange, key blue");
+  const std::vector<std::string> flags = {"--image-size", "180", "--pairs",  "2",
+                                          "--epoch",      "200", "--sample", "2"};
+  const std::string in = (folder.path() / "in").string();
+  const std::string sheet_path = (folder.path() / "sheet.png").string();
+  for (const auto& given : {std::vector{in}, std::vector{last[0].string(), last[1].string()}}) {
+    std::vector<std::string> arguments = given;
+    arguments.insert(arguments.end(), {"-o", sheet_path});
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    const auto result = run_program("densecl_views", arguments);
+    ASSERT_EQ(result.status, 0) << result.err;
+    const Image sheet = read_picture(sheet_path);
+    ASSERT_EQ(sheet.height, layout.height);
+    for (std::size_t i = 0; i < pairs.size(); ++i)
+      for (std::size_t v = 0; v < 2; ++v)
+        EXPECT_TRUE(shows(sheet, layout.places[i].views[v], pairs[i].views[v])) << i << v;
+  }
+  const auto result = run_program("densecl_views", {in, "-o", sheet_path, "--sample", "4"});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_NE(result.err.find("--sample 4: expected less than its 4 pictures"), std::string::npos)
+      << result.err;
+}
+
 // Cairo draws nothing more after text that is not UTF-8.
 TEST(ViewsProgram, NamesOfFilesMayBeAnyBytes) {
   const TemporaryFolder folder;
@@ -144,7 +189,7 @@ TEST(ViewsProgram, NamesOfFilesMayBeAnyBytes) {
   ASSERT_EQ(result.status, 0) << result.err;
   dcl::densecl::TrainConfig config;
   config.image_size = 180;
-  const auto pairs = expected_pairs({folder.path() / "in/caf\xE9.png"}, 1, config);
+  const auto pairs = expected_pairs({folder.path() / "in/caf\xE9.png"}, {}, config);
   const auto layout =
       dcl::apps::layout_sheet(pairs, "augmentation mocov2; 180 px, seed 0; query orange, key blue");
   expect_original(read_picture(sheet_path), pairs[0], layout.places[0]);
@@ -164,7 +209,7 @@ TEST(ViewsProgram, TakesFilesAndReplacesItsOwnSheets) {
                                       "--image-size", "200", "--limit", limit});
     ASSERT_EQ(result.status, 0) << result.err;
   }
-  const auto pairs = expected_pairs(files, 1, config);
+  const auto pairs = expected_pairs(files, {}, config);
   const auto layout =
       dcl::apps::layout_sheet(pairs, "augmentation mocov2; 200 px, seed 0; query orange, key blue");
   const Image sheet = read_picture(sheet_path);
@@ -199,6 +244,7 @@ TEST(ViewsProgram, SaysWhatIsWrong) {
   refused({a, "-o", (folder.path() / "notes.txt").string()}, 1,
           "notes.txt: is there and no sheet of this program");
   refused({a, "-o", (folder.path() / "photo.png").string()}, 1, "photo.png: is there and no sheet");
+  refused({a, "-o", sheet, "--epoch", "0"}, 2, "--epoch: 0 is out of range");
   refused({a, "-o", folder.path().string()}, 1, "is there and no file");
   refused({a, "-o", "/nowhere/x.png"}, 1, "/nowhere");
   refused({a, "-o", sheet, "--pairs", "100"}, 2, "--pairs 100 of each of --limit 12 pictures are 1200");
