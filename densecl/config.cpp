@@ -50,7 +50,7 @@ std::string toml_number(double value) {
 }
 
 std::string toml_value(const TrainConfig& config, const ConfigField& field) {
-  const std::string text = field_text(config, field);
+  std::string text = field_text(config, field);
   if (field.holds<std::string>()) return toml_string(text);
   if (field.holds<std::vector<std::int64_t>>()) return fmt::format("[{}]", text == "none" ? "" : text);
   const auto values = field_values(config, field);

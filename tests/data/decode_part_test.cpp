@@ -146,7 +146,6 @@ TEST(DecodePart, DamageIsJudgedWhateverTheBox) {
     }
     if (whole && (whole->width != width || whole->height != height)) return;
     for (const auto& box : boxes) {
-      std::string said;
       try {
         const Part part = part_of(bytes, box);
         ASSERT_TRUE(whole.has_value()) << what << ", box " << text_of(box) << ", whole: " << reason;
