@@ -144,7 +144,12 @@ PackResult pack(const Source& source, const fs::path& container, const PackOptio
   result.pictures = std::ssize(entries);
   result.skipped = source.size() - result.pictures;
   check(!entries.empty(), "{}: none of its {} pictures can be read", source.name(), source.size());
-  verify(writer->complete(), entries, options, packer);
+  const fs::path complete = writer->complete();
+  try {
+    verify(complete, entries, options, packer);
+  } catch (const Error& failed) {
+    fail("{}; remove {} and pack once more", failed.what(), partial_path(container).string());
+  }
   writer->publish();
   return result;
 }

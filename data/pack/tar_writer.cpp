@@ -120,6 +120,7 @@ class TarWriter final : public PackWriter {
       entries.push_back({sample.name, sample.label, crc_of(sample.bytes)});
     }
     Appender out(shard_path(shard_));
+    out.cut(bytes_);  // a shard that was begun and never told of in the journal begins anew
     out.write(archive);
     out.sync();
     bytes_ += std::ssize(archive);

@@ -118,8 +118,14 @@ TEST_P(Packing, GoesOnWhereItWasBrokenOff) {
     EXPECT_FALSE(fs::exists(container()));
     if (again.to == "tar") {
       const fs::path folder = partial_path(container());
-      for (const auto& entry : fs::directory_iterator(folder))
+      std::int64_t shards = 0;
+      for (const auto& entry : fs::directory_iterator(folder)) {
+        shards += entry.path().extension() == ".tar" ? 1 : 0;
         std::ofstream(entry.path(), std::ios::app | std::ios::binary) << "{\"half a record";
+      }
+      // And of a shard that the journal does not know yet.
+      if (again.shard_bytes > 0)
+        std::ofstream(folder / fmt::format("{:06}.tar", shards), std::ios::binary) << "half a shard";
     }
   }
   EXPECT_EQ(resumed, 1024);
@@ -138,6 +144,22 @@ TEST_P(Packing, BeginsAnewForAnotherJobOrDamage) {
 
 INSTANTIATE_TEST_SUITE_P(Pack, Packing, testing::Values("lmdb", "tar", "shards"),
                          [](const auto& each) { return std::string(each.param); });
+
+// What was written is damaged behind the packer's back: no rerun can mend that, so it says what to do.
+TEST(Pack, DamageOfAnUnfinishedArchiveIsNamed) {
+  const test::TemporaryFolder folder;
+  const fs::path container = folder.path() / "x.tar";
+  const fs::path partial = partial_path(container);
+  int asked = 0;
+  PackOptions options{.to = "tar"};
+  options.should_stop = [&] { return ++asked > 1; };
+  EXPECT_TRUE(pack(Pictures(700), container, options).stopped);
+  std::fstream(partial / "000000.tar", std::ios::in | std::ios::out | std::ios::binary) << "no header";
+  options.should_stop = {};
+  expect_error([&] { pack(Pictures(700), container, options); },
+               {"000000.tar: not a tar archive", "remove " + partial.string() + " and pack once more"});
+  EXPECT_FALSE(fs::exists(container));
+}
 
 // Numbers that no pack of ours has: neither wrapped nor cut to fit.
 TEST(Pack, EntriesAreWhatTheirTextSays) {

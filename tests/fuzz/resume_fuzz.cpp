@@ -2,7 +2,7 @@
 // without an error; otherwise no more pictures are packed than samples are done; and either way the next
 // picture can be packed.
 //
-// The input: the journal of an archive, or, by its last byte, one value of a database.
+// The input: the journal of an archive or of shards, or, by its last bytes, one value of a database.
 #include <array>
 #include <filesystem>
 
@@ -24,6 +24,8 @@ constexpr std::array<const char*, 4> kKeys = {nullptr, "__next__", "__part__0",
 // A value as the input that stands for it.
 Bytes seed(std::string_view text, std::uint8_t key) {
   Bytes bytes = bytes_of(text);
+  bytes.push_back(1);  // shards
+  bytes.push_back(0);
   bytes.push_back(key);  // Choices reads from the end, the high byte first
   bytes.push_back(0);
   return bytes;
@@ -61,11 +63,13 @@ void run(View input) {
   for (const auto& left : fs::directory_iterator(folder.path())) fs::remove_all(left.path());
   Choices choices(input);
   const char* key = kKeys[static_cast<std::size_t>(choices.upto(std::ssize(kKeys) - 1))];
+  const std::int64_t shard_bytes = choices.upto(1) == 0 ? 0 : 1024;  // one archive, or shards
   try {
     if (key == nullptr) {
       folder.write("x.tar.partial/journal.jsonl", choices.rest());
-      folder.write("x.tar.partial/000000.tar", Bytes(2048));
-      go_on(*data::open_tar_writer(folder.path() / "x.tar", kJob, 0));
+      for (const char* shard : {"000000.tar", "000001.tar"})
+        folder.write(std::string("x.tar.partial/") + shard, Bytes(2048));
+      go_on(*data::open_tar_writer(folder.path() / "x.tar", kJob, shard_bytes));
     } else {
       write_lmdb(folder.path() / "x.lmdb.partial",
                  {{"__job__", kJob}, {"__next__", "3"}, {key, text_of(choices.rest())}});
