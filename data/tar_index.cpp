@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <filesystem>
 #include <limits>
 #include <optional>
 #include <string_view>
+#include <unordered_map>
 
 #include "tensor/check.h"
 
@@ -59,6 +61,67 @@ std::string name_of(const Block& block) {
   return prefix.empty() ? text(block, 0, 100) : prefix + "/" + text(block, 0, 100);
 }
 
+// Which members are links, and to what.
+class Links {
+ public:
+  void add(std::size_t member, std::string target, bool symbolic) {
+    links_.push_back({member, std::move(target), symbolic});
+  }
+
+  // Gives each link the place of the file that it leads to, or of none.
+  void resolve(std::vector<TarMember>& members) const {
+    if (links_.empty()) return;
+    const auto next = next_members(members);
+    for (const Link& link : links_) {
+      std::size_t at = link.member;
+      int steps = 0;
+      for (auto found = next.find(at); found != next.end() && steps < kMostSteps; ++steps) {
+        at = found->second;
+        found = next.find(at);
+      }
+      if (at >= members.size() || next.contains(at)) continue;
+      members[link.member].offset = members[at].offset;
+      members[link.member].size = members[at].size;
+    }
+  }
+
+ private:
+  static constexpr int kMostSteps = 40;  // of a chain of links, as in Linux
+  struct Link {
+    std::size_t member;
+    std::string target;
+    bool symbolic;
+  };
+
+  static std::string plain(const std::filesystem::path& path) { return path.lexically_normal().string(); }
+
+  // The member that each link names, members.size() where there is none: a hard link the last one of that
+  // name before it, a symbolic one, whose target is seen from its own folder, the last one of all.
+  std::unordered_map<std::size_t, std::size_t> next_members(const std::vector<TarMember>& members) const {
+    std::unordered_map<std::string, std::size_t> by_name;
+    std::unordered_map<std::size_t, std::size_t> next;
+    const auto find = [&](const std::filesystem::path& name) {
+      const auto found = by_name.find(plain(name));
+      return found == by_name.end() ? members.size() : found->second;
+    };
+    auto link = links_.begin();
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      if (link != links_.end() && link->member == i) {
+        if (!link->symbolic) next[i] = find(link->target);
+        ++link;
+      }
+      by_name[plain(members[i].name)] = i;
+    }
+    for (const Link& each : links_)
+      if (each.symbolic)
+        next[each.member] =
+            find(std::filesystem::path(members[each.member].name).parent_path() / each.target);
+    return next;
+  }
+
+  std::vector<Link> links_;  // in the order of their members
+};
+
 class Indexer {
  public:
   Indexer(std::int64_t size, const ReadAt& read, const std::string& source)
@@ -66,6 +129,7 @@ class Indexer {
 
   std::vector<TarMember> run() {
     while (!at_end()) step();
+    links_.resolve(members_);
     return std::move(members_);
   }
 
@@ -92,19 +156,30 @@ class Indexer {
     check(size.has_value(), "{}: broken tar archive, no size at byte {}", source_, at_);
     const char kind = static_cast<char>(header_[156]);
     const std::int64_t start = at_ + kBlock;
-    const bool extension = kind == 'L' || kind == 'x';
-    const std::int64_t bytes = extension ? *size : next_size_.value_or(*size);
+    const bool extension = kind == 'L' || kind == 'K' || kind == 'x';
+    const bool only_header = kind >= '1' && kind <= '6';  // links, devices, a folder, a pipe
+    const std::int64_t bytes = extension ? *size : only_header ? 0 : next_size_.value_or(*size);
     const std::string name = next_name_.value_or(name_of(header_));
     check(bytes <= size_ - start, "{}: cut off, {} needs {} bytes from byte {} on and the archive has {}",
           source_, name, bytes, start, size_);
     if (extension) {
       extend(kind, contents(start, bytes));
     } else {
-      if (kind == '0' || kind == '\0' || kind == '7') members_.push_back({name, start, bytes});
+      add(kind, {name, start, bytes});
       next_name_.reset();
+      next_target_.reset();
       next_size_.reset();
+      next_sparse_ = false;
     }
     at_ = start + (bytes + kBlock - 1) / kBlock * kBlock;
+  }
+
+  void add(char kind, TarMember member) {
+    check(!next_sparse_ && kind != 'S', "{}: {} is a sparse file, which cannot be read from an archive",
+          source_, member.name);
+    const bool link = kind == '1' || kind == '2';
+    if (link) links_.add(members_.size(), next_target_.value_or(text(header_, 157, 100)), kind == '2');
+    if (link || kind == '0' || kind == '\0' || kind == '7') members_.push_back(std::move(member));
   }
 
   Block block_at(std::int64_t offset) const {
@@ -122,10 +197,10 @@ class Indexer {
     return all;
   }
 
-  // What a header of kind 'L' or 'x' says of the next file.
+  // What a header of kind 'L', 'K' or 'x' says of the next file.
   void extend(char kind, const std::string& contents) {
-    if (kind == 'L') {
-      next_name_ = contents.substr(0, contents.find('\0'));
+    if (kind != 'x') {
+      (kind == 'L' ? next_name_ : next_target_) = contents.substr(0, contents.find('\0'));
       return;
     }
     for (std::string_view rest = contents; !rest.empty();) rest.remove_prefix(pax_record(rest));
@@ -144,6 +219,8 @@ class Indexer {
     const std::string_view key = record.substr(0, equals);
     const std::string_view value = record.substr(std::min(equals + 1, record.size()));
     if (key == "path") next_name_ = value;
+    if (key == "linkpath") next_target_ = value;
+    if (key.starts_with("GNU.sparse.")) next_sparse_ = true;
     if (key == "size") {
       std::int64_t bytes = -1;
       const auto [last, bad] = std::from_chars(value.data(), value.data() + value.size(), bytes);
@@ -160,8 +237,11 @@ class Indexer {
   std::int64_t at_ = 0;  // the header in hand
   Block header_{};
   std::optional<std::string> next_name_;
+  std::optional<std::string> next_target_;  // of a link
+  bool next_sparse_ = false;
   std::optional<std::int64_t> next_size_;
   std::vector<TarMember> members_;
+  Links links_;
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 #include <gtest/gtest.h>
 
@@ -85,6 +86,63 @@ TEST(TarSource, AFolderOfShardsIsOneSet) {
   EXPECT_EQ(text(source->read(0)), "3.jpg");
   EXPECT_EQ(text(source->read(1)), "2.jpg");
   EXPECT_EQ(text(source->read(2)), "1.jpg");
+}
+
+// The picture of every name, in every format that knows links.
+TEST(TarSource, LinksAreTheFilesTheyLeadTo) {
+  const test::TemporaryFolder folder;
+  folder.write("in/a/1.jpg", std::string_view("one"));
+  fs::create_directory(folder.path() / "in/b");
+  const std::string far = std::string(120, 'd') + ".jpg";  // longer than a header's field
+  const fs::path in = folder.path() / "in";
+  for (const auto& name : {std::string("2.jpg"), far, std::string("z.jpg")})
+    fs::create_hard_link(in / "a/1.jpg", in / name);
+  fs::create_symlink("../3.jpg", in / "b/4.jpg");  // to a link
+  fs::create_symlink("a/1.jpg", in / "3.jpg");
+  fs::create_symlink("gone.jpg", in / "5.jpg");
+  fs::create_symlink("6.jpg", in / "6.jpg");
+  const std::map<std::string, std::string> expected = {
+      {"a/1.jpg", "one"}, {"2.jpg", "one"},   {far, "one"},  {"z.jpg", "one"},
+      {"3.jpg", "one"},   {"b/4.jpg", "one"}, {"5.jpg", ""}, {"6.jpg", ""}};
+  for (const char* format : {"gnu", "pax"})
+    // Whichever of the hard links comes first holds the bytes; the symbolic ones come before and behind.
+    for (const auto& order : {far + " 2.jpg z.jpg b a 3.jpg", "b 3.jpg a z.jpg 2.jpg " + far}) {
+      tar(in, fmt::format("--format={} -cf ../x.tar {} 5.jpg 6.jpg", format, order));
+      const TarSource source(folder.path() / "x.tar");
+      std::map<std::string, std::string> seen;
+      for (std::int64_t i = 0; i < source.size(); ++i) seen[source.read(i).name] = text(source.read(i));
+      EXPECT_EQ(seen, expected) << format << ", " << order;
+    }
+}
+
+// Python's tarfile and GNU tar agree: the size in a folder's header is that of nothing.
+TEST(TarSource, NothingFollowsAFoldersHeader) {
+  const test::TemporaryFolder folder;
+  folder.write("in/a/1.jpg", std::string_view("one"));
+  folder.write("in/a/2.jpg", std::string_view("two"));
+  tar(folder.path() / "in", "-b 1 -cf ../x.tar a");
+  auto bytes = read_file(folder.path() / "x.tar");
+  ASSERT_EQ(bytes[156], '5');
+  // A size of two blocks, which is what the first file takes; the checksum rises by the digit.
+  const std::string_view size = "00000002000";
+  ASSERT_EQ(std::string_view(reinterpret_cast<const char*>(bytes.data()) + 124, 11), "00000000000");
+  std::ranges::copy(size, bytes.begin() + 124);
+  const auto sum = std::stoi(std::string(bytes.begin() + 148, bytes.begin() + 154), nullptr, 8);
+  std::ranges::copy(fmt::format("{:06o}", sum + 2), bytes.begin() + 148);
+  write_bytes(folder.path() / "x.tar", bytes);
+  const TarSource source(folder.path() / "x.tar");
+  ASSERT_EQ(source.size(), 2);
+  EXPECT_EQ(text(source.read(0)) + text(source.read(1)), "onetwo");
+}
+
+TEST(TarSource, SparseFilesAreRefusedByName) {
+  const test::TemporaryFolder folder;
+  folder.write("hole.jpg", std::string_view("x"));
+  fs::resize_file(folder.path() / "hole.jpg", 1 << 20);
+  for (const char* format : {"gnu", "pax"}) {
+    tar(folder.path(), fmt::format("--format={} --sparse -cf x.tar hole.jpg", format));
+    expect_error([&] { TarSource(folder.path() / "x.tar"); }, {"x.tar: ", "hole.jpg is a sparse file"});
+  }
 }
 
 // Cut at every 256th byte: no part of an archive passes for a whole one.
