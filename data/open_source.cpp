@@ -14,11 +14,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
+// Archives beside photos do not make a set of shards: they may be what somebody packed the photos into.
 bool holds_archives(const fs::path& folder) {
   std::error_code error;
   bool archives = false;
   for (const auto& path : tensor::io::list_folder(folder, error)) {
     if (std::error_code broken_link; fs::is_directory(path, broken_link)) return false;
+    if (is_picture_name(path)) return false;
     archives |= path.extension() == ".tar";
   }
   return archives;

@@ -209,7 +209,7 @@ TEST(OpenSource, TellsTheKindByLooking) {
   const test::TemporaryFolder folder;
   for (const char* name : {"folder/a/1.jpg", "list.txt", "voc/JPEGImages/1.jpg", "coco/train2017/1.jpg",
                            "annotated/annotations/x.json", "shards/1.tar", "pictures/1.jpg",
-                           "pictures/a/1.tar", "base/data.mdb", "base.lmdb"})
+                           "pictures/a/1.tar", "packed/1.jpg", "packed/2.tar", "base/data.mdb", "base.lmdb"})
     folder.write(name, std::string_view("1.jpg"));
   const auto kind = [&](const char* name) { return detect_format(folder.path() / name); };
   EXPECT_EQ(kind("folder"), "folder");
@@ -221,6 +221,7 @@ TEST(OpenSource, TellsTheKindByLooking) {
   EXPECT_EQ(kind("shards"), "tar");
   EXPECT_EQ(kind("shards/1.tar"), "tar");
   EXPECT_EQ(kind("pictures"), "folder");
+  EXPECT_EQ(kind("packed"), "folder");
   EXPECT_EQ(kind("base"), "lmdb");
   EXPECT_EQ(kind("base.lmdb"), "lmdb");
 }
