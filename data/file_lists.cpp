@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <optional>
 
 #include "data/coco_names.h"
+#include "data/open_text.h"
 #include "tensor/check.h"
 #include "tensor/io/list_folder.h"
 
@@ -27,13 +27,7 @@ std::unique_ptr<FileSource> source_of(const fs::path& name, const fs::path& root
   return std::make_unique<FileSource>(name.string(), root, std::move(files));
 }
 
-std::ifstream open_text(const fs::path& path) {
-  std::error_code error;
-  check(!fs::is_directory(path, error), "{}: is a folder, expected a list", path.string());
-  std::ifstream in(path);
-  check(in.is_open(), "{}: no such list", path.string());
-  return in;
-}
+constexpr const char* kAList = "a list of pictures";
 
 // Lines without their ends, also those of Windows.
 std::vector<std::string> lines_of(std::istream& in, const std::string& source) {
@@ -129,7 +123,7 @@ std::vector<FileEntry> parse_list(std::istream& text, const std::string& source)
 }
 
 std::unique_ptr<FileSource> open_list(const fs::path& list, const fs::path& root) {
-  std::ifstream in = open_text(list);
+  std::ifstream in = open_text(list, kAList);
   return source_of(list, root.empty() ? list.parent_path() : root, parse_list(in, list.string()));
 }
 
@@ -137,8 +131,7 @@ std::unique_ptr<FileSource> open_coco(const fs::path& folder, const std::string&
   const std::string chosen = chosen_coco_split(folder, split);
   const fs::path pictures = folder / chosen;
   const fs::path annotations = folder / "annotations" / ("instances_" + chosen + ".json");
-  std::error_code error;
-  if (!fs::exists(annotations, error)) return open_folder(pictures);
+  if (!is_there(annotations)) return open_folder(pictures);
   auto names = read_coco_names(annotations);
   std::sort(names.begin(), names.end());
   return source_of(pictures, pictures, without_labels(std::move(names)));
@@ -165,13 +158,13 @@ std::unique_ptr<FileSource> open_class_folders(const fs::path& folder) {
 std::unique_ptr<FileSource> open_voc(const fs::path& folder, const std::string& split) {
   const fs::path pictures = folder / "JPEGImages";
   if (split.empty()) return open_folder(pictures);
-  std::error_code error;
   fs::path list = folder / "ImageSets" / "Main" / (split + ".txt");
-  if (!fs::exists(list, error)) list = folder / "ImageSets" / "Segmentation" / (split + ".txt");
-  check(fs::exists(list, error), "{}: no split {} in ImageSets/Main or ImageSets/Segmentation",
-        folder.string(), split);
+  if (!is_there(list)) list = folder / "ImageSets" / "Segmentation" / (split + ".txt");
+  check(is_there(list), "{}: no split {} in ImageSets/Main or ImageSets/Segmentation", folder.string(),
+        split);
+  std::error_code error;
   std::vector<FileEntry> files;
-  std::ifstream in = open_text(list);
+  std::ifstream in = open_text(list, kAList);
   for (const auto& line : lines_of(in, list.string())) {
     const std::string name =
         line.substr(0, line.find_first_of(" \t"));  // per-class lists say -1, 0 or 1 behind

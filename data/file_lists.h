@@ -29,7 +29,7 @@ std::vector<std::string> coco_splits(const std::filesystem::path& folder);
 /// COCO: `folder`/annotations/instances_SPLIT.json with pictures in `folder`/SPLIT. An empty `split` is
 /// train2017, or the only one there is. Without the annotations all pictures of the folder count. Ordered by
 /// file_name. Throws Error for a split that is missing, naming those there are, and for annotations that list
-/// no pictures or are broken.
+/// no pictures, are broken, or are a link that leads nowhere.
 std::unique_ptr<FileSource> open_coco(const std::filesystem::path& folder, const std::string& split);
 
 /// ImageNet's layout: a folder a class, pictures at any depth below it. Classes are numbered in bytewise
@@ -39,7 +39,7 @@ std::unique_ptr<FileSource> open_class_folders(const std::filesystem::path& fold
 
 /// PASCAL VOC: `folder`/JPEGImages, the names and their order from ImageSets/Main/SPLIT.txt, or, where that
 /// is missing, ImageSets/Segmentation/SPLIT.txt; all pictures where `split` is empty. Throws Error for a
-/// split that is missing.
+/// split that is missing, or whose list is a link that leads nowhere.
 std::unique_ptr<FileSource> open_voc(const std::filesystem::path& folder, const std::string& split);
 
 }  // namespace dcl::data

@@ -136,7 +136,8 @@ TEST(FileLists, AListThatIsBrokenNamesItsLine) {
   refused(std::string_view("a.jpg\nb\0.jpg\n", 13), "line 2", "is no text");
   refused("\n \n", "", "lists no picture");
   expect_error([&] { open_list(folder.path(), {}); }, {"is a folder, expected a list"});
-  expect_error([&] { open_list(folder.path() / "none.txt", {}); }, {"none.txt: no such list"});
+  expect_error([&] { open_list(folder.path() / "none.txt", {}); },
+               {"none.txt: No such file or directory, expected a list"});
 }
 
 TEST(FileLists, CocoIsOrderedByItsFileNames) {
@@ -159,6 +160,33 @@ TEST(FileLists, CocoIsOrderedByItsFileNames) {
   EXPECT_EQ(open_coco(folder.path(), "")->size(), 1);
   fs::create_directories(folder.path() / "test2015");
   expect_error([&] { open_coco(folder.path(), ""); }, {"test2015, val2017", "--split"});
+}
+
+// None of these is a set without annotations: somebody meant them to be there.
+TEST(FileLists, AnnotationsThatCannotBeReadAreRefusedByName) {
+  const test::TemporaryFolder folder;
+  for (const char* name : {"train2017/1.jpg", "val2017/1.jpg"}) folder.write(name, std::string_view("1"));
+  const fs::path annotations = folder.path() / "annotations/instances_train2017.json";
+  const auto refused = [&](std::string_view name, std::string_view reason) {
+    expect_error([&] { open_coco(folder.path(), "train2017"); }, {folder.path().string(), name, reason});
+  };
+  fs::create_directories(annotations);
+  refused("annotations/instances_train2017.json: ", "is a folder, expected COCO's annotations");
+  fs::remove(annotations);
+  fs::create_symlink("nowhere.json", annotations);
+  refused("annotations/instances_train2017.json: ", "a link that leads nowhere");
+  EXPECT_EQ(open_coco(folder.path(), "val2017")->size(), 1);  // which has none
+  fs::remove(annotations);
+  fs::create_symlink(annotations.filename(), annotations);
+  refused("annotations/instances_train2017.json: ", "Too many levels of symbolic links");
+  fs::remove(annotations);
+  fs::create_symlink("/proc/self/mem", annotations);  // opens, and has nothing at its start
+  refused("annotations/instances_train2017.json: ", "");
+  fs::remove_all(folder.path() / "annotations");
+  fs::create_directory_symlink(folder.path() / "unmounted", folder.path() / "annotations");
+  refused("/annotations: ", "a link that leads nowhere");
+  expect_error([&] { read_coco_names(folder.path() / "none.json"); },
+               {"none.json: No such file or directory, expected COCO's annotations"});
 }
 
 TEST(FileLists, BrokenCocoAnnotationsAreRefused) {
@@ -203,6 +231,9 @@ TEST(FileLists, VocFollowsItsSplits) {
   EXPECT_EQ(names_of(*open_voc(folder.path(), "train")), (Names{"3.jpg", "1.jpg"}));
   EXPECT_EQ(names_of(*open_voc(folder.path(), "val")), Names{"2.png"});
   expect_error([&] { open_voc(folder.path(), "test"); }, {"no split test"});
+  fs::create_symlink("nowhere.txt", folder.path() / "ImageSets/Main/val.txt");  // not Segmentation's instead
+  expect_error([&] { open_voc(folder.path(), "val"); },
+               {"ImageSets/Main/val.txt: a link that leads nowhere"});
 }
 
 TEST(OpenSource, TellsTheKindByLooking) {
