@@ -16,9 +16,10 @@ namespace dcl::data {
 std::unique_ptr<FileSource> open_folder(const std::filesystem::path& folder);
 
 /// OpenSelfSup's lists: a line a picture, "PATH" or "PATH LABEL" (a whole number from 0 behind the last
-/// blank; either every line has one or none has). Paths are below `root`; empty: the list's own folder. Files
-/// are not looked for here. Throws Error, naming the line, for an empty path, one with a NUL, or labels on
-/// some lines only.
+/// blank; either every line has one or none has). Blanks (spaces, tabs, carriage returns) at either end of a
+/// line do not count, nor do empty lines, nor a UTF-8 byte order mark at the file's start. Paths are below
+/// `root`; empty: the list's own folder. Files are not looked for here. Throws Error, naming the line, for a
+/// NUL in it, or labels on some lines only.
 std::unique_ptr<FileSource> open_list(const std::filesystem::path& list, const std::filesystem::path& root);
 /// The lines of such a list; messages call it `source`.
 std::vector<FileEntry> parse_list(std::istream& text, const std::string& source);

@@ -132,12 +132,30 @@ TEST(FileLists, AListThatIsBrokenNamesItsLine) {
   };
   refused("a.jpg 1\nb.jpg\n", "line 2", "no label, those before have one");
   refused("a.jpg\n\nb.jpg 3\n", "line 3", "a label, those before have none");
-  refused("a.jpg\n 3\n", "line 2", "has no path");
+  refused("a.jpg 1\n 3\n", "line 2", "no label, those before have one");
   refused(std::string_view("a.jpg\nb\0.jpg\n", 13), "line 2", "is no text");
-  refused("\n \n", "", "lists no picture");
+  refused("\xEF\xBB\xBF\n \t\r\n", "", "lists no picture");
   expect_error([&] { open_list(folder.path(), {}); }, {"is a folder, expected a list"});
   expect_error([&] { open_list(folder.path() / "none.txt", {}); },
                {"none.txt: No such file or directory, expected a list"});
+}
+
+// As OpenSelfSup's strip(), which the authors' lists went through.
+TEST(FileLists, BlanksAroundALineAndAMarkBeforeItDoNotCount) {
+  const auto parsed = [](const std::string& text) {
+    std::istringstream in(text);
+    std::vector<std::pair<std::string, std::int64_t>> entries;
+    for (auto& entry : parse_list(in, "list.txt")) entries.emplace_back(std::move(entry.path), entry.label);
+    return entries;
+  };
+  using Entries = decltype(parsed(""));
+  EXPECT_EQ(parsed("a.jpg 1\nb.jpg 2 \n\tc d.jpg \t3\t\r\n \r\n e.jpg 4"),
+            (Entries{{"a.jpg", 1}, {"b.jpg", 2}, {"c d.jpg", 3}, {"e.jpg", 4}}));
+  EXPECT_EQ(parsed("a.jpg \n b.jpg\t\r\r\n3 \n"),
+            (Entries{{"a.jpg", kNoLabel}, {"b.jpg", kNoLabel}, {"3", kNoLabel}}));
+  EXPECT_EQ(parsed("\xEF\xBB\xBF a.jpg 7 \nb.jpg 8\n"), (Entries{{"a.jpg", 7}, {"b.jpg", 8}}));
+  EXPECT_EQ(parsed("a.jpg\n\xEF\xBB\xBF.jpg\n"),  // in the middle of a file it is part of a name
+            (Entries{{"a.jpg", kNoLabel}, {"\xEF\xBB\xBF.jpg", kNoLabel}}));
 }
 
 TEST(FileLists, CocoIsOrderedByItsFileNames) {
@@ -225,7 +243,7 @@ TEST(FileLists, VocFollowsItsSplits) {
   for (const char* name :
        {"JPEGImages/1.jpg", "JPEGImages/2.png", "JPEGImages/3.jpg", "SegmentationClass/1.png"})
     folder.write(name, std::string_view(name));
-  folder.write("ImageSets/Main/train.txt", std::string_view("3 -1\n1  1\n"));
+  folder.write("ImageSets/Main/train.txt", std::string_view("3 -1\n \r\n 1  1 \r\n"));
   folder.write("ImageSets/Segmentation/val.txt", std::string_view("2\n"));
   EXPECT_EQ(names_of(*open_voc(folder.path(), "")), (Names{"1.jpg", "2.png", "3.jpg"}));
   EXPECT_EQ(names_of(*open_voc(folder.path(), "train")), (Names{"3.jpg", "1.jpg"}));
