@@ -111,8 +111,8 @@ void check_replaceable(const fs::path& sheet) {
   std::error_code error;
   if (!fs::exists(sheet, error)) return;
   dcl::check(fs::is_regular_file(sheet, error), "{}: is there and no file, not written over", sheet.string());
-  dcl::check(dcl::apps::is_sheet(data::read_file(sheet)),
-             "{}: is there and no sheet of this program, not written over", sheet.string());
+  dcl::check(dcl::apps::is_sheet(sheet), "{}: is there and no sheet of this program, not written over",
+             sheet.string());
 }
 
 int run(const Arguments& a) {

@@ -179,6 +179,21 @@ TEST(ViewsProgram, BeginsAtAnEpochAndASample) {
       << result.err;
 }
 
+// More than there is memory for, or disk: nothing of it but the first bytes may be read.
+TEST(ViewsProgram, AHugeFileIsNoSheet) {
+  const TemporaryFolder folder;
+  folder.write("a.png", encode_png(drawn_picture(30, 20, 1)));
+  folder.write("huge.png", std::string_view("mine"));
+  std::error_code error;
+  std::filesystem::resize_file(folder.path() / "huge.png", std::uintmax_t{1} << 43, error);
+  if (error) GTEST_SKIP() << "no file of 8 TiB here: " << error.message();
+  const auto result = run_program(
+      "densecl_views", {(folder.path() / "a.png").string(), "-o", (folder.path() / "huge.png").string()});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_NE(result.err.find("huge.png: is there and no sheet of this program"), std::string::npos)
+      << result.err;
+}
+
 // Cairo draws nothing more after text that is not UTF-8.
 TEST(ViewsProgram, NamesOfFilesMayBeAnyBytes) {
   const TemporaryFolder folder;
