@@ -179,6 +179,59 @@ TEST(ViewsProgram, BeginsAtAnEpochAndASample) {
       << result.err;
 }
 
+// What a run shows for a picture that it cannot read: the next one, with the first one's random numbers.
+TEST(ViewsProgram, TheNextReadablePictureStandsInForAnother) {
+  const TemporaryFolder folder;
+  for (const char* name : {"in/0.png", "in/3.png"})
+    folder.write(name, encode_png(drawn_picture(80, 60, static_cast<std::uint64_t>(name[3]))));
+  folder.write("in/1.jpg", std::string_view("no picture"));
+  std::filesystem::create_symlink("nowhere", folder.path() / "in/2.jpg");
+  folder.write("in/4.jpg", std::string_view(""));
+  const auto in = folder.path() / "in";
+  const std::string sheet_path = (folder.path() / "sheet.png").string();
+  const auto result = run_program("densecl_views", {in.string(), "-o", sheet_path, "--image-size", "180"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  const std::vector<std::string> lines = result.err_lines();
+  ASSERT_EQ(lines.size(), 3U) << result.err;
+  for (std::size_t i = 0; i < 3; ++i) {
+    const std::string name = std::array{"1.jpg", "2.jpg", "4.jpg"}[i];
+    EXPECT_TRUE(lines[i].starts_with("densecl_views: ")) << lines[i];
+    EXPECT_NE(lines[i].find(name + ": "), std::string::npos) << lines[i];
+    EXPECT_TRUE(lines[i].ends_with(": the next readable picture is taken instead")) << lines[i];
+  }
+  dcl::densecl::TrainConfig config;
+  config.image_size = 180;
+  const std::vector<std::filesystem::path> shown = {in / "0.png", in / "3.png", in / "3.png", in / "3.png",
+                                                    in / "0.png"};
+  const auto pairs = expected_pairs(shown, {}, config);
+  const auto layout =
+      dcl::apps::layout_sheet(pairs, "augmentation mocov2; 180 px, seed 0; query orange, key blue");
+  const Image sheet = read_picture(sheet_path);
+  ASSERT_EQ(sheet.height, layout.height);
+  for (std::size_t i = 0; i < pairs.size(); ++i)
+    for (std::size_t v = 0; v < 2; ++v)
+      EXPECT_TRUE(shows(sheet, layout.places[i].views[v], pairs[i].views[v])) << i << v;
+
+  std::filesystem::remove(in / "0.png");
+  std::filesystem::remove(in / "3.png");
+  const auto none = run_program("densecl_views", {in.string(), "-o", sheet_path});
+  EXPECT_EQ(none.status, 1);
+  EXPECT_NE(none.err.find("in: none of the 3 pictures can be read"), std::string::npos) << none.err;
+}
+
+// How many pairs there are is told by the pictures that are there, not by those that there might be.
+TEST(ViewsProgram, ShowsManyEpochsOfOnePicture) {
+  const TemporaryFolder folder;
+  folder.write("in/a.png", encode_png(drawn_picture(30, 20, 1)));
+  for (const char* given : {"in", "in/a.png"}) {
+    const auto result = run_program(
+        "densecl_views", {(folder.path() / given).string(), "-o", (folder.path() / "sheet.png").string(),
+                          "--pairs", "100", "--image-size", "32"});
+    EXPECT_EQ(result.status, 0) << result.err;
+    EXPECT_TRUE(result.out.starts_with("100 pairs of views in ")) << result.out;
+  }
+}
+
 // More than there is memory for, or disk: nothing of it but the first bytes may be read.
 TEST(ViewsProgram, AHugeFileIsNoSheet) {
   const TemporaryFolder folder;
@@ -262,7 +315,10 @@ TEST(ViewsProgram, SaysWhatIsWrong) {
   refused({a, "-o", sheet, "--epoch", "0"}, 2, "--epoch: 0 is out of range");
   refused({a, "-o", folder.path().string()}, 1, "is there and no file");
   refused({a, "-o", "/nowhere/x.png"}, 1, "/nowhere");
-  refused({a, "-o", sheet, "--pairs", "100"}, 2, "--pairs 100 of each of --limit 12 pictures are 1200");
+  refused({a, a, "-o", sheet, "--pairs", "501"}, 1,
+          "--pairs 501 of each of 2 pictures are 1002, expected at most 1000");
+  refused({folder.path().string(), "-o", sheet, "--pairs", "400", "--limit", "3"}, 1,
+          "--pairs 400 of each of 3 pictures are 1200");
   EXPECT_EQ(names_in(folder.path()),
             (std::vector<std::string>{"a.jpg", "notes.txt", "photo.png", "torn.jpg"}));
   EXPECT_EQ(read_bytes(folder.path() / "photo.png"), std::string(photo.begin(), photo.end()));
