@@ -52,6 +52,7 @@ struct FilterKernels {
   void (*box_column)(const std::uint8_t* leaves, const std::uint8_t* enters, const std::uint8_t* beyond,
                      std::int64_t n, std::uint32_t weight, std::uint32_t edge, std::uint16_t* sums,
                      std::uint8_t* out);
+  const char* target;  // Highway's name of the instruction set
 };
 
 const FilterKernels& filter_kernels();
