@@ -2,6 +2,7 @@
 //
 // Exit status 0: the sheet is written; 1: a picture or the sheet is at fault; 2: the command line cannot be
 // understood.
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 
@@ -12,6 +13,7 @@
 #include "apps/support/version.h"
 #include "data/decode.h"
 #include "data/file_source.h"
+#include "data/next_readable.h"
 #include "data/open_source.h"
 #include "densecl/augment_config.h"
 #include "densecl/replace_file.h"
@@ -56,9 +58,6 @@ void declare(dcl::apps::CommandLine& line, Arguments& a) {
       line.setting(field);
   line.check([&a, &line] {
     dcl::check(!a.sheet.empty(), "-o is missing: the PNG file to write");
-    dcl::check(a.pairs * a.limit <= 1000,
-               "--pairs {} of each of --limit {} pictures are {}, expected at most 1000", a.pairs, a.limit,
-               a.pairs * a.limit);
     a.source.root = a.root;
     a.config.data = a.pictures.front();
     densecl::apply(a.config, line.settings());
@@ -66,19 +65,75 @@ void declare(dcl::apps::CommandLine& line, Arguments& a) {
   });
 }
 
-// Of one picture: those of its epochs, as a run with these settings would see them.
-void add_pairs(const data::Sample& sample, std::int64_t index, const Arguments& a,
-               std::vector<SheetPair>& pairs) {
+// A file given by itself, which has to be readable, or a set: there, as in a run, the next readable picture
+// stands in for an unreadable one.
+struct Set {
+  std::shared_ptr<const data::Source> source = {};
+  std::unique_ptr<data::NextReadable> readable = {};  // of a set
+  std::int64_t first = 0;                             // position of the first picture that is shown
+  std::int64_t number = 0;                            // what that one is numbered in a run
+  std::int64_t shown = 0;                             // pictures
+};
+
+Set open_set(const std::string& path, const Arguments& a) {
+  Set set{.source = data::open_source(path, a.source), .first = a.sample, .number = a.sample};
+  dcl::check(a.sample < set.source->size(), "{}: --sample {}: expected less than its {} pictures", path,
+             a.sample, set.source->size());
+  set.readable = std::make_unique<data::NextReadable>(
+      set.source, [](const std::string& line) { std::cerr << "densecl_views: " << line << '\n'; });
+  return set;
+}
+
+// Each set's pictures have their numbers in a run with that set; files are numbered on from --sample.
+std::vector<Set> sets_of(const Arguments& a) {
+  std::vector<Set> sets;
+  std::int64_t shown = 0;
+  std::int64_t file = a.sample;
+  for (const auto& path : a.pictures) {
+    std::error_code error;
+    if (data::is_picture_name(path) && !fs::is_directory(path, error))
+      sets.push_back(
+          {.source = std::make_shared<data::FileSource>(path, "", std::vector{data::FileEntry{path}}),
+           .number = file++});
+    else
+      sets.push_back(open_set(path, a));
+    Set& set = sets.back();
+    set.shown = std::min(a.limit - shown, set.source->size() - set.first);
+    shown += set.shown;
+  }
+  dcl::check(a.pairs * shown <= 1000, "--pairs {} of each of {} pictures are {}, expected at most 1000",
+             a.pairs, shown, a.pairs * shown);
+  return sets;
+}
+
+// Of the i-th picture that is shown of a set: those of its epochs, as a run with these settings would see
+// them.
+void add_pairs(const Set& set, std::int64_t i, const Arguments& a, std::vector<SheetPair>& pairs) {
+  data::Image picture;
+  std::string name;
+  const auto decode = [&](const data::Sample& sample) {
+    picture = data::decode(sample.bytes, sample.name);
+    name = fs::path(sample.name).filename().string();
+  };
+  const std::int64_t position = set.first + i;
+  const std::int64_t number = set.number + i;
+  bool replaced = false;
+  if (set.readable)
+    replaced = set.readable->read(position, decode) != position;
+  else
+    decode(set.source->read(position));
+  if (replaced)
+    name += fmt::format(", in place of sample {}", number);
+  else if (a.sample > 0)
+    name += fmt::format(", sample {}", number);
   const data::AugmentOptions options = densecl::augment_options(a.config);
-  const data::Image picture = data::decode(sample.bytes, sample.name);
   const auto original = dcl::apps::sheet_original(picture, options.image_size);
   for (std::int64_t epoch = a.epoch; epoch < a.epoch + a.pairs; ++epoch) {
     SheetPair pair;
-    pair.name = fs::path(sample.name).filename().string();
-    if (a.sample > 0) pair.name += fmt::format(", sample {}", index);
+    pair.name = name;
     if (a.pairs > 1 || a.epoch > 1) pair.name += fmt::format(", epoch {}", epoch);
     pair.params = draw_pair(picture.width, picture.height, options,
-                            {static_cast<std::uint64_t>(a.config.seed), epoch - 1, index});
+                            {static_cast<std::uint64_t>(a.config.seed), epoch - 1, number});
     for (std::size_t v = 0; v < 2; ++v)
       pair.views[v] = apply_view(picture, pair.params[v], options.image_size);
     pair.original = original;
@@ -86,23 +141,10 @@ void add_pairs(const data::Sample& sample, std::int64_t index, const Arguments& 
   }
 }
 
-// Each set's pictures have their numbers in a run with that set.
 std::vector<SheetPair> pairs_of(const Arguments& a) {
   std::vector<SheetPair> pairs;
-  std::int64_t left = a.limit;
-  std::int64_t file = a.sample;
-  for (const auto& path : a.pictures) {
-    if (std::error_code error; data::is_picture_name(path) && !fs::is_directory(path, error)) {
-      if (left > 0) add_pairs({path, data::read_file(path)}, file++, a, pairs);
-      --left;
-      continue;
-    }
-    const auto set = data::open_source(path, a.source);
-    dcl::check(a.sample < set->size(), "{}: --sample {}: expected less than its {} pictures", path, a.sample,
-               set->size());
-    for (std::int64_t i = a.sample; i < set->size() && left > 0; ++i, --left)
-      add_pairs(set->read(i), i, a, pairs);
-  }
+  for (const auto& set : sets_of(a))
+    for (std::int64_t i = 0; i < set.shown; ++i) add_pairs(set, i, a, pairs);
   return pairs;
 }
 
@@ -111,8 +153,8 @@ void check_replaceable(const fs::path& sheet) {
   std::error_code error;
   if (!fs::exists(sheet, error)) return;
   dcl::check(fs::is_regular_file(sheet, error), "{}: is there and no file, not written over", sheet.string());
-  dcl::check(dcl::apps::is_sheet(data::read_file(sheet)),
-             "{}: is there and no sheet of this program, not written over", sheet.string());
+  dcl::check(dcl::apps::is_sheet(sheet), "{}: is there and no sheet of this program, not written over",
+             sheet.string());
 }
 
 int run(const Arguments& a) {

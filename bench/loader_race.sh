@@ -5,12 +5,13 @@
 #
 # FOLDER holds JPEG or PNG files, SIZE is the side of a view in pixels, ROUNDS is 5 unless given. Each round runs the
 # peer on core 0, this engine with one thread on core 0, then with two threads on cores 0 and 1. The table has
-# medians over the rounds, and of the ratios their least and largest. The peer is installed into build/peer (or
-# what DCL_PEER names) by pip; bench/torch_pipeline.py is what it runs.
+# medians over the rounds, and of the ratios their least and largest. The peer is installed by pip into build/peer
+# (or what DCL_PEER names; one that is there is taken as it is), in the versions of README's table unless
+# DCL_PEER_PACKAGES says others ("torch torchvision pillow" for the newest); bench/torch_pipeline.py is what it runs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-usage() { sed -n '2,9p' "$0" | cut -c3- >&2; exit 2; }
+usage() { sed -n '2,10p' "$0" | cut -c3- >&2; exit 2; }
 rounds=5
 if [[ ${1:-} =~ ^[1-9][0-9]*$ ]]; then
   rounds=$1
@@ -21,7 +22,8 @@ fi
 peer=${DCL_PEER:-build/peer}
 if ! [ -x "$peer/bin/python3" ]; then
   python3 -m venv "$peer"
-  "$peer/bin/pip" install --quiet torch torchvision pillow
+  read -ra packages <<< "${DCL_PEER_PACKAGES:-torch==2.15.* torchvision==0.29.* pillow==12.3.*}"
+  "$peer/bin/pip" install --quiet "${packages[@]}"
 fi
 scripts/build.sh release bench_loader
 
@@ -34,6 +36,8 @@ theirs() { taskset -c 0 "$peer/bin/python3" bench/torch_pipeline.py "$1" --size 
 ours() { taskset -c "$4" build/release/bin/bench_loader "$1" --size "$2" --count "$3" --threads "$5" | field pictures_per_s; }
 times() { awk -v rate="$1" -v seconds="$seconds" 'BEGIN { print int(rate * seconds) + 50 }'; }
 
+"$peer/bin/python3" -c 'import PIL, torch, torchvision
+print(f"torch {torch.__version__}, torchvision {torchvision.__version__}, Pillow {PIL.__version__}")'
 echo '| pictures | side | PyTorch, 1 core | this engine, 1 thread | ratio (least to largest) | 2 threads | to 1 thread |'
 echo '|---|---|---|---|---|---|---|'
 while [ $# -gt 0 ]; do

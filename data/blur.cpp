@@ -13,6 +13,9 @@ namespace {
 
 constexpr int kPasses = 3;
 
+// box_radius() below kMostRadius + 1, without its root.
+static_assert(4 * kMostSigma * kMostSigma + 1 < (2 * kMostRadius + 3) * (2 * kMostRadius + 3));
+
 // Eqs. 7, 11 and 14 of the paper, in Pillow's mixture of float and double.
 float box_radius(float sigma) {
   const float variance = sigma * sigma / kPasses;

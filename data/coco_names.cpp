@@ -1,9 +1,10 @@
 #include "data/coco_names.h"
 
-#include <fstream>
+#include <ios>
 
 #include <nlohmann/json.hpp>
 
+#include "data/open_text.h"
 #include "tensor/check.h"
 
 namespace dcl::data {
@@ -100,13 +101,16 @@ class NameReader final : public nlohmann::json_sax<json> {
 
 std::vector<std::string> parse_coco_names(std::istream& text, const std::string& source) {
   NameReader reader(source);
-  json::sax_parse(text, &reader);
+  try {
+    json::sax_parse(text, &reader);
+  } catch (const std::ios_base::failure&) {  // it reads the buffer, which throws, and not the stream
+    fail("{}: cannot be read", source);
+  }
   return std::move(reader).names();
 }
 
 std::vector<std::string> read_coco_names(const std::filesystem::path& annotations) {
-  std::ifstream in(annotations, std::ios::binary);
-  check(in.is_open(), "{}: cannot be opened", annotations.string());
+  std::ifstream in = open_text(annotations, "COCO's annotations");
   return parse_coco_names(in, annotations.string());
 }
 

@@ -315,8 +315,8 @@ void normalise(const std::uint8_t* HWY_RESTRICT pixels, std::size_t count, const
 }
 
 const ColorKernels& kernels() {
-  static constexpr ColorKernels all{blend_with, blend_with_luma, to_luma,  sum_of_luma,
-                                    turn_hue,   reverse,         normalise};
+  static const ColorKernels all{blend_with, blend_with_luma, to_luma,   sum_of_luma,
+                                turn_hue,   reverse,         normalise, hwy::TargetName(HWY_TARGET)};
   return all;
 }
 

@@ -25,6 +25,7 @@ struct ColorKernels {
   /// 3].
   void (*normalise)(const std::uint8_t* pixels, std::size_t count, const float* mean, const float* deviation,
                     float* out);
+  const char* target;  // Highway's name of the instruction set
 };
 
 const ColorKernels& color_kernels();

@@ -32,9 +32,11 @@ struct Part {
   CropBox box;
 };
 
-/// Decodes little more of the picture than the box that `choose` wants: a box around it, with the pixels that
-/// decode() gives there. Throws for the same files as decode(), whatever the box, and for a box that is empty
-/// or leaves the picture; what `choose` throws goes through. The memory of `part` is used again.
+/// Decodes a part of the picture: a box around the one that `choose` wants, with the pixels that decode()
+/// gives there. Of a JPEG of one scan it is little larger than that; a PNG and a JPEG of several scans (as
+/// all progressive ones are) are decoded whole. Throws for the same files as decode(), whatever the box, and
+/// for a box that is empty or leaves the picture; what `choose` throws goes through. The memory of `part` is
+/// used again.
 void decode_part(std::span<const std::uint8_t> bytes, const std::string& name, const ChooseBox& choose,
                  Part& part);
 

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <optional>
 
 #include "data/coco_names.h"
+#include "data/open_text.h"
 #include "tensor/check.h"
 #include "tensor/io/list_folder.h"
 
@@ -27,36 +27,33 @@ std::unique_ptr<FileSource> source_of(const fs::path& name, const fs::path& root
   return std::make_unique<FileSource>(name.string(), root, std::move(files));
 }
 
-std::ifstream open_text(const fs::path& path) {
-  std::error_code error;
-  check(!fs::is_directory(path, error), "{}: is a folder, expected a list", path.string());
-  std::ifstream in(path);
-  check(in.is_open(), "{}: no such list", path.string());
-  return in;
-}
+constexpr const char* kAList = "a list of pictures";
+constexpr std::string_view kBlanks = " \t\r";  // the last one is of Windows' ends of lines
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
-// Lines without their ends, also those of Windows.
+// Lines without blanks at either end, nor the mark that Windows' editors put at a file's start.
 std::vector<std::string> lines_of(std::istream& in, const std::string& source) {
   std::vector<std::string> lines;
   for (std::string line; std::getline(in, line);) {
-    if (line.ends_with('\r')) line.pop_back();
+    if (lines.empty() && line.starts_with(kByteOrderMark)) line.erase(0, kByteOrderMark.size());
+    line.erase(line.find_last_not_of(kBlanks) + 1);
+    line.erase(0, line.find_first_not_of(kBlanks));
     lines.push_back(std::move(line));
   }
   check(!in.bad(), "{}: cannot be read", source);
   return lines;
 }
 
-// "PATH" or "PATH LABEL"
+// "PATH" or "PATH LABEL", without blanks around.
 FileEntry parse_line(const std::string& line) {
-  const std::size_t blank = line.find_last_of(" \t");
+  const std::size_t blank = line.find_last_of(kBlanks);
   if (blank == std::string::npos) return {line};
   std::int64_t label = 0;
   const char* first = line.data() + blank + 1;
   const char* last = line.data() + line.size();
   const auto [end, error] = std::from_chars(first, last, label);
   if (error != std::errc() || end != last || *first == '-') return {line};
-  const std::size_t path_end = line.find_last_not_of(" \t", blank);
-  return {path_end == std::string::npos ? "" : line.substr(0, path_end + 1), label};
+  return {line.substr(0, line.find_last_not_of(kBlanks, blank) + 1), label};
 }
 
 std::vector<std::string> folders_in(const fs::path& folder) {
@@ -115,10 +112,9 @@ std::vector<FileEntry> parse_list(std::istream& text, const std::string& source)
   std::optional<bool> labelled;
   for (const auto& line : lines_of(text, source)) {
     ++number;
-    if (line.find_first_not_of(" \t") == std::string::npos) continue;
+    if (line.empty()) continue;
     check(line.find('\0') == std::string::npos, "{}: line {} is no text", source, number);
     FileEntry entry = parse_line(line);
-    check(!entry.path.empty(), "{}: line {} has no path", source, number);
     const bool has_label = entry.label != kNoLabel;
     check(labelled.value_or(has_label) == has_label, "{}: line {} has {} label, those before have {}", source,
           number, has_label ? "a" : "no", has_label ? "none" : "one");
@@ -129,7 +125,7 @@ std::vector<FileEntry> parse_list(std::istream& text, const std::string& source)
 }
 
 std::unique_ptr<FileSource> open_list(const fs::path& list, const fs::path& root) {
-  std::ifstream in = open_text(list);
+  std::ifstream in = open_text(list, kAList);
   return source_of(list, root.empty() ? list.parent_path() : root, parse_list(in, list.string()));
 }
 
@@ -137,8 +133,7 @@ std::unique_ptr<FileSource> open_coco(const fs::path& folder, const std::string&
   const std::string chosen = chosen_coco_split(folder, split);
   const fs::path pictures = folder / chosen;
   const fs::path annotations = folder / "annotations" / ("instances_" + chosen + ".json");
-  std::error_code error;
-  if (!fs::exists(annotations, error)) return open_folder(pictures);
+  if (!is_there(annotations)) return open_folder(pictures);
   auto names = read_coco_names(annotations);
   std::sort(names.begin(), names.end());
   return source_of(pictures, pictures, without_labels(std::move(names)));
@@ -165,16 +160,16 @@ std::unique_ptr<FileSource> open_class_folders(const fs::path& folder) {
 std::unique_ptr<FileSource> open_voc(const fs::path& folder, const std::string& split) {
   const fs::path pictures = folder / "JPEGImages";
   if (split.empty()) return open_folder(pictures);
-  std::error_code error;
   fs::path list = folder / "ImageSets" / "Main" / (split + ".txt");
-  if (!fs::exists(list, error)) list = folder / "ImageSets" / "Segmentation" / (split + ".txt");
-  check(fs::exists(list, error), "{}: no split {} in ImageSets/Main or ImageSets/Segmentation",
-        folder.string(), split);
+  if (!is_there(list)) list = folder / "ImageSets" / "Segmentation" / (split + ".txt");
+  check(is_there(list), "{}: no split {} in ImageSets/Main or ImageSets/Segmentation", folder.string(),
+        split);
+  std::error_code error;
   std::vector<FileEntry> files;
-  std::ifstream in = open_text(list);
+  std::ifstream in = open_text(list, kAList);
   for (const auto& line : lines_of(in, list.string())) {
     const std::string name =
-        line.substr(0, line.find_first_of(" \t"));  // per-class lists say -1, 0 or 1 behind
+        line.substr(0, line.find_first_of(kBlanks));  // per-class lists say -1, 0 or 1 behind
     if (name.empty()) continue;
     const bool png =
         !fs::exists(pictures / (name + ".jpg"), error) && fs::exists(pictures / (name + ".png"), error);

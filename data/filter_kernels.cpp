@@ -231,7 +231,8 @@ void box_column(const std::uint8_t* leaves, const std::uint8_t* enters, const st
 }
 
 const FilterKernels& kernels() {
-  static constexpr FilterKernels all{resample_rows, resample_column, box_row, box_column};
+  static const FilterKernels all{resample_rows, resample_column, box_row, box_column,
+                                 hwy::TargetName(HWY_TARGET)};
   return all;
 }
 

@@ -14,8 +14,10 @@ inline constexpr int kLowerBits = 11;
 inline constexpr std::int64_t kRowsAtOnce = 4;
 /// Bytes that resample_rows may read behind a row's last pixel.
 inline constexpr std::int64_t kReadBeyond = 16;
-/// The largest radius that box_row and box_column take.
+/// The largest radius that box_row and box_column take: the bytes of such a box are summed in signed numbers
+/// of 16 bits.
 inline constexpr std::int64_t kMostRadius = 63;
+static_assert((2 * kMostRadius + 1) * 255 <= INT16_MAX);
 
 /// The weights of two neighbouring pixels, in parts: weight = upper · 2^11 + lower.
 struct WeightPair {
@@ -50,6 +52,7 @@ struct FilterKernels {
   void (*box_column)(const std::uint8_t* leaves, const std::uint8_t* enters, const std::uint8_t* beyond,
                      std::int64_t n, std::uint32_t weight, std::uint32_t edge, std::uint16_t* sums,
                      std::uint8_t* out);
+  const char* target;  // Highway's name of the instruction set
 };
 
 const FilterKernels& filter_kernels();

@@ -80,8 +80,10 @@ class Loader::Impl {
 
   Batch next() {
     std::unique_lock lock(mutex_);
-    const auto ready =
-        std::count_if(open_.begin(), open_.end(), [](const auto& work) { return work->left == 0; });
+    // Those behind an unfinished one cannot be had before it.
+    const auto unfinished =
+        std::find_if(open_.begin(), open_.end(), [](const auto& work) { return work->left > 0; });
+    const std::int64_t ready = unfinished - open_.begin();
     if (workers_.empty()) {
       Task task;
       while (!finished() && take(task)) run(task, lock);

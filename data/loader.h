@@ -39,8 +39,8 @@ struct Batch {
   std::int64_t epoch = 0;
   std::int64_t iteration = 0;
   std::int64_t replaced = 0;  // of this batch: unreadable pictures that others stand in for
-  // Finished batches when this one was asked for, it among them: 0 where next() had to wait, up to `prefetch`
-  // where the workers are ahead. Depends on time, as nothing else in here does.
+  // Batches that could be had without waiting when this one was asked for, it among them: 0 where next() had
+  // to wait, up to `prefetch` where the workers are ahead. Depends on time, as nothing else in here does.
   std::int64_t ready = 0;
 };
 

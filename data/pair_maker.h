@@ -3,17 +3,16 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
-#include <set>
 #include <string>
 
 #include "data/augment.h"
 #include "data/decode.h"
+#include "data/next_readable.h"
 #include "data/source.h"
 
 namespace dcl::data {
 
-/// Reads, decodes and augments; knows which pictures are unreadable. May be called from several threads.
+/// Reads, decodes and augments. May be called from several threads.
 class PairMaker {
  public:
   struct Options {
@@ -29,19 +28,11 @@ class PairMaker {
   bool make(std::int64_t index, std::int64_t epoch, float* query, float* key);
 
  private:
-  struct Drawn {
-    std::array<ViewParams, 2> views;  // with crops in what was decoded
-    bool replaced = false;
-  };
-  Drawn readable(const PairKey& pair, Part& part);
-  bool known_bad(std::int64_t index);
-  bool all_bad();
-  void report(std::int64_t index, const std::string& reason);
+  std::array<ViewParams, 2> draw(const PairKey& pair, const Sample& sample, Part& part) const;
 
   std::shared_ptr<const Source> source_;
   Options options_;
-  std::mutex mutex_;
-  std::set<std::int64_t> bad_;
+  NextReadable readable_;
 };
 
 }  // namespace dcl::data

@@ -1,7 +1,10 @@
 #include "apps/support/contact_sheet.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
+#include <fstream>
 #include <string_view>
 
 #include "data/pack/writer.h"
@@ -170,10 +173,14 @@ std::vector<std::uint8_t> draw_sheet(std::span<const SheetPair> pairs, const std
   return png;
 }
 
-bool is_sheet(std::span<const std::uint8_t> bytes) {
+bool is_sheet(const std::filesystem::path& file) {
   const std::vector<std::uint8_t> mark = mark_chunk();
-  return bytes.size() >= kHeader + mark.size() &&
-         std::equal(mark.begin(), mark.end(), bytes.begin() + kHeader);
+  std::ifstream in(file, std::ios::binary);
+  check(in.is_open(), "{}: {}", file.string(), std::strerror(errno));
+  std::vector<char> found(mark.size());
+  return in.seekg(kHeader) && in.read(found.data(), std::ssize(found)) &&
+         std::equal(mark.begin(), mark.end(), found.begin(),
+                    [](std::uint8_t a, char b) { return a == static_cast<std::uint8_t>(b); });
 }
 
 }  // namespace dcl::apps

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -57,8 +58,9 @@ SheetLayout layout_sheet(std::span<const SheetPair> pairs, const std::string& ti
 
 /// The sheet as a PNG file, `title` at its top.
 std::vector<std::uint8_t> draw_sheet(std::span<const SheetPair> pairs, const std::string& title);
-/// Whether a file's bytes are a sheet that draw_sheet() made.
-bool is_sheet(std::span<const std::uint8_t> bytes);
+/// Whether a file is a sheet that draw_sheet() made; reads no more of it than its first bytes. Throws Error
+/// where it cannot be opened.
+bool is_sheet(const std::filesystem::path& file);
 
 /// What was drawn for a view, one thing an element: "388×300 at (38, 40)", "brightness 1.37", "flip".
 std::vector<std::string> caption_of(const data::ViewParams& params);

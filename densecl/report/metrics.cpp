@@ -33,9 +33,10 @@ std::optional<MetricsRow> parse_row(std::string_view line) {
 std::string metrics_line(const StepRecord& r) {
   std::string line = fmt::format(
       R"({{"epoch": {}, "iter": {}, "step": {}, "lr": {}, "time": {}, "data_time": {}, "memory": {}, "eta_s": {}, )"
-      R"("pictures_per_s": {}, "queue_fill": {}, "acc1": {}, "replaced": {})",
+      R"("pictures_per_s": {}, "queue_fill": {}, "acc1": {}, "replaced": {}, "batches_ready": {})",
       r.epoch, r.iter, r.step, number(r.lr), number(r.time), number(r.data_time), r.memory_mib,
-      number(r.eta_s), number(r.pictures_per_s), number(r.queue_fill), number(r.acc1), r.replaced);
+      number(r.eta_s), number(r.pictures_per_s), number(r.queue_fill), number(r.acc1), r.replaced,
+      number(r.batches_ready));
   for (const auto& [name, value] : r.losses)
     line += fmt::format(", {}: {}", nlohmann::json(name).dump(), number(value));
   return line + "}";

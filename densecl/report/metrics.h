@@ -12,9 +12,9 @@
 namespace dcl::densecl::report {
 
 /// Keys, in this order: epoch, iter (from 1), step (from 0), lr, time, data_time (s), memory (MiB), eta_s,
-/// pictures_per_s, queue_fill, acc1 (0 to 1), replaced, then the losses. Numbers in the shortest form that
-/// reads back to the same bits, so that equal bits are equal text; null where a value is not finite. No
-/// newline.
+/// pictures_per_s, queue_fill, acc1 (0 to 1), replaced, batches_ready, then the losses. Numbers in the
+/// shortest form that reads back to the same bits, so that equal bits are equal text; null where a value is
+/// not finite. No newline.
 std::string metrics_line(const StepRecord& record);
 
 /// One line of a metrics file: its numbers by key. A null reads as NaN.

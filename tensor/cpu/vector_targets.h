@@ -4,8 +4,9 @@
 // its kernels into HWY_NAMESPACE, and ends with a DCL_VECTOR_DISPATCH for each of them inside #if HWY_ONCE.
 #pragma once
 
-// Three instruction sets are enough: what every x86-64 has, AVX2, AVX-512. The others (those below
-// AVX3 are its extensions) would be compiled for nothing.
+// Three are enough: AVX-512, AVX2, and for an x86-64 with neither plain C++, which Highway always has (the
+// name is then SCALAR or EMU128, never SSE's). The others (those below AVX3 are its extensions) would be
+// compiled for nothing.
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | (HWY_AVX3 - 1))
 
 // Defines the function `declaration`: it returns what `chosen`, a function of HWY_NAMESPACE, returns for the

@@ -80,9 +80,9 @@ inline std::vector<std::string> metrics_of(const std::filesystem::path& folder) 
     std::string kept;
     std::istringstream fields(line.substr(1, line.size() - 2));
     for (std::string field; std::getline(fields, field, ',');) {
+      const auto is = [&](const char* key) { return field.find(key) != std::string::npos; };
       const bool measured =
-          field.find("time") != std::string::npos || field.find("memory") != std::string::npos ||
-          field.find("eta_s") != std::string::npos || field.find("pictures_per_s") != std::string::npos;
+          is("time") || is("memory") || is("eta_s") || is("pictures_per_s") || is("batches_ready");
       if (!measured) kept += field + ",";
     }
     lines.push_back(kept);

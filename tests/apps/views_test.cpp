@@ -179,6 +179,74 @@ TEST(ViewsProgram, BeginsAtAnEpochAndASample) {
       << result.err;
 }
 
+// What a run shows for a picture that it cannot read: the next one, with the first one's random numbers.
+TEST(ViewsProgram, TheNextReadablePictureStandsInForAnother) {
+  const TemporaryFolder folder;
+  for (const char* name : {"in/0.png", "in/3.png"})
+    folder.write(name, encode_png(drawn_picture(80, 60, static_cast<std::uint64_t>(name[3]))));
+  folder.write("in/1.jpg", std::string_view("no picture"));
+  std::filesystem::create_symlink("nowhere", folder.path() / "in/2.jpg");
+  folder.write("in/4.jpg", std::string_view(""));
+  const auto in = folder.path() / "in";
+  const std::string sheet_path = (folder.path() / "sheet.png").string();
+  const auto result = run_program("densecl_views", {in.string(), "-o", sheet_path, "--image-size", "180"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  const std::vector<std::string> lines = result.err_lines();
+  ASSERT_EQ(lines.size(), 3U) << result.err;
+  for (std::size_t i = 0; i < 3; ++i) {
+    const std::string name = std::array{"1.jpg", "2.jpg", "4.jpg"}[i];
+    EXPECT_TRUE(lines[i].starts_with("densecl_views: ")) << lines[i];
+    EXPECT_NE(lines[i].find(name + ": "), std::string::npos) << lines[i];
+    EXPECT_TRUE(lines[i].ends_with(": the next readable picture is taken instead")) << lines[i];
+  }
+  dcl::densecl::TrainConfig config;
+  config.image_size = 180;
+  const std::vector<std::filesystem::path> shown = {in / "0.png", in / "3.png", in / "3.png", in / "3.png",
+                                                    in / "0.png"};
+  const auto pairs = expected_pairs(shown, {}, config);
+  const auto layout =
+      dcl::apps::layout_sheet(pairs, "augmentation mocov2; 180 px, seed 0; query orange, key blue");
+  const Image sheet = read_picture(sheet_path);
+  ASSERT_EQ(sheet.height, layout.height);
+  for (std::size_t i = 0; i < pairs.size(); ++i)
+    for (std::size_t v = 0; v < 2; ++v)
+      EXPECT_TRUE(shows(sheet, layout.places[i].views[v], pairs[i].views[v])) << i << v;
+
+  std::filesystem::remove(in / "0.png");
+  std::filesystem::remove(in / "3.png");
+  const auto none = run_program("densecl_views", {in.string(), "-o", sheet_path});
+  EXPECT_EQ(none.status, 1);
+  EXPECT_NE(none.err.find("in: none of the 3 pictures can be read"), std::string::npos) << none.err;
+}
+
+// How many pairs there are is told by the pictures that are there, not by those that there might be.
+TEST(ViewsProgram, ShowsManyEpochsOfOnePicture) {
+  const TemporaryFolder folder;
+  folder.write("in/a.png", encode_png(drawn_picture(30, 20, 1)));
+  for (const char* given : {"in", "in/a.png"}) {
+    const auto result = run_program(
+        "densecl_views", {(folder.path() / given).string(), "-o", (folder.path() / "sheet.png").string(),
+                          "--pairs", "100", "--image-size", "32"});
+    EXPECT_EQ(result.status, 0) << result.err;
+    EXPECT_TRUE(result.out.starts_with("100 pairs of views in ")) << result.out;
+  }
+}
+
+// More than there is memory for, or disk: nothing of it but the first bytes may be read.
+TEST(ViewsProgram, AHugeFileIsNoSheet) {
+  const TemporaryFolder folder;
+  folder.write("a.png", encode_png(drawn_picture(30, 20, 1)));
+  folder.write("huge.png", std::string_view("mine"));
+  std::error_code error;
+  std::filesystem::resize_file(folder.path() / "huge.png", std::uintmax_t{1} << 43, error);
+  if (error) GTEST_SKIP() << "no file of 8 TiB here: " << error.message();
+  const auto result = run_program(
+      "densecl_views", {(folder.path() / "a.png").string(), "-o", (folder.path() / "huge.png").string()});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_NE(result.err.find("huge.png: is there and no sheet of this program"), std::string::npos)
+      << result.err;
+}
+
 // Cairo draws nothing more after text that is not UTF-8.
 TEST(ViewsProgram, NamesOfFilesMayBeAnyBytes) {
   const TemporaryFolder folder;
@@ -247,100 +315,14 @@ TEST(ViewsProgram, SaysWhatIsWrong) {
   refused({a, "-o", sheet, "--epoch", "0"}, 2, "--epoch: 0 is out of range");
   refused({a, "-o", folder.path().string()}, 1, "is there and no file");
   refused({a, "-o", "/nowhere/x.png"}, 1, "/nowhere");
-  refused({a, "-o", sheet, "--pairs", "100"}, 2, "--pairs 100 of each of --limit 12 pictures are 1200");
+  refused({a, a, "-o", sheet, "--pairs", "501"}, 1,
+          "--pairs 501 of each of 2 pictures are 1002, expected at most 1000");
+  refused({folder.path().string(), "-o", sheet, "--pairs", "400", "--limit", "3"}, 1,
+          "--pairs 400 of each of 3 pictures are 1200");
   EXPECT_EQ(names_in(folder.path()),
             (std::vector<std::string>{"a.jpg", "notes.txt", "photo.png", "torn.jpg"}));
   EXPECT_EQ(read_bytes(folder.path() / "photo.png"), std::string(photo.begin(), photo.end()));
   EXPECT_EQ(read_bytes(folder.path() / "notes.txt"), "mine");
-}
-
-SheetPair small_pair(const Image& picture = Image(4, 3)) {
-  SheetPair pair;
-  pair.original = dcl::apps::sheet_original(picture, 1);
-  pair.params[0].crop = pair.params[1].crop = {0, 0, picture.height, picture.width};
-  pair.views = {Image(1, 1), Image(1, 1)};
-  return pair;
-}
-
-TEST(ContactSheet, LargerThanCairoCanIsRefused) {
-  const auto layout = dcl::apps::layout_sheet(std::vector<SheetPair>(100, small_pair()), "");
-  EXPECT_LT(layout.width, 2 * layout.height);
-  EXPECT_LT(layout.height, 2 * layout.width);
-  expect_error([&] { dcl::apps::layout_sheet(std::vector<SheetPair>(20'000, small_pair()), ""); },
-               {"a sheet of 20000 pairs", "expected at most 32767 a side"});
-}
-
-std::string joined(const std::vector<std::string>& lines) {
-  std::string text;
-  for (const auto& line : lines) text += (text.empty() ? "" : " ") + line;
-  return text;
-}
-
-// The longest texts that there can be, beside the smallest views.
-TEST(ContactSheet, NoTextIsCutOffNorRunsIntoAnother) {
-  using dcl::data::Jitter;
-  using dcl::data::JitterKind;
-  SheetPair pair = small_pair();
-  pair.name = "a" + std::string(250, 'w') + "z.jpg";
-  auto& params = pair.params[0];
-  params.crop = {.top = 10'000, .left = 10'000, .height = 12'000, .width = 12'000};
-  params.jitter =
-      std::array<Jitter, 4>{Jitter{JitterKind::brightness, 1.25}, Jitter{JitterKind::contrast, 1.25},
-                            Jitter{JitterKind::saturation, 1.25}, Jitter{JitterKind::hue, -0.05}};
-  params.grayscale = params.flip = true;
-  params.blur_sigma = 1.78;
-  params.solarize_threshold = 128;
-  const std::string title =
-      "augmentation byol, --crop-scale 0.3,1, --jitter-prob 1, --hue 0.5, --grayscale-prob 1, --blur-prob 1, "
-      "--flip-prob 1, --solarize-prob 1; 176 px, seed 123456789; query orange, key blue";
-  const auto layout = dcl::apps::layout_sheet(std::vector{pair, small_pair()}, title);
-  const auto& place = layout.places[0];
-  EXPECT_EQ(joined(layout.title), title);
-  EXPECT_EQ(joined(place.captions[0]),
-            "12000×12000 at (10000, 10000), brightness 1.25, contrast 1.25, saturation 1.25, hue -0.05, "
-            "grayscale, blur 1.78, solarize 128, flip");
-  const dcl::apps::Canvas ruler(1, 1);
-  for (const auto& line : layout.title) EXPECT_LE(ruler.width_of(line, 16), layout.width - 56) << line;
-  for (const auto& line : place.captions[0])
-    EXPECT_LE(ruler.width_of(line, 12), place.views[0].width) << line;
-  EXPECT_LE(ruler.width_of(place.name, 12), place.views[1].left + place.views[1].width - place.original.left);
-  EXPECT_TRUE(place.name.starts_with("aw") && place.name.ends_with("wz.jpg")) << place.name;
-  EXPECT_GT(place.name.size(), 40U);
-  // Below the caption the next pair's name, and the sheet's end.
-  const auto lines = std::ssize(place.captions[0]);
-  const std::int64_t end = place.views[0].top + place.views[0].height + 2 + 15 * lines;
-  const std::int64_t next = layout.places[1].original.top;
-  EXPECT_LE(end + 20, next == place.original.top ? layout.height : next - 20);
-}
-
-TEST(ContactSheet, PicturesOfAnyShapeHaveTheirBoxesInside) {
-  for (const auto& [width, height] : {std::pair(1, 1), {3000, 2}, {2, 3000}}) {
-    SheetPair pair = small_pair(Image(width, height));
-    pair.params[0].crop = {height - 1, width - 1, 1, 1};
-    const auto place = dcl::apps::layout_sheet(std::span(&pair, 1), "").places[0];
-    const Rect& at = place.original;
-    for (const auto& box : place.boxes) {
-      EXPECT_TRUE(box.left >= at.left && box.left + box.width <= at.left + at.width && box.width >= 4);
-      EXPECT_TRUE(box.top >= at.top && box.top + box.height <= at.top + at.height && box.height >= 4);
-    }
-  }
-}
-
-TEST(ContactSheet, CaptionsSayAllThatWasDrawn) {
-  using dcl::data::Jitter;
-  using dcl::data::JitterKind;
-  dcl::data::ViewParams params;
-  params.crop = {.top = 40, .left = 38, .height = 300, .width = 388};
-  EXPECT_EQ(dcl::apps::caption_of(params), std::vector<std::string>{"388×300 at (38, 40)"});
-  params.jitter =
-      std::array<Jitter, 4>{Jitter{JitterKind::hue, -0.083}, Jitter{JitterKind::contrast, 1},
-                            Jitter{JitterKind::saturation, 0.6}, Jitter{JitterKind::brightness, 1.3723}};
-  params.grayscale = params.flip = true;
-  params.blur_sigma = 1.78;
-  params.solarize_threshold = 128;
-  EXPECT_EQ(dcl::apps::caption_of(params),
-            (std::vector<std::string>{"388×300 at (38, 40)", "hue -0.08", "contrast 1.00", "saturation 0.60",
-                                      "brightness 1.37", "grayscale", "blur 1.78", "solarize 128", "flip"}));
 }
 
 }  // namespace

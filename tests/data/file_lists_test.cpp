@@ -132,11 +132,30 @@ TEST(FileLists, AListThatIsBrokenNamesItsLine) {
   };
   refused("a.jpg 1\nb.jpg\n", "line 2", "no label, those before have one");
   refused("a.jpg\n\nb.jpg 3\n", "line 3", "a label, those before have none");
-  refused("a.jpg\n 3\n", "line 2", "has no path");
+  refused("a.jpg 1\n 3\n", "line 2", "no label, those before have one");
   refused(std::string_view("a.jpg\nb\0.jpg\n", 13), "line 2", "is no text");
-  refused("\n \n", "", "lists no picture");
+  refused("\xEF\xBB\xBF\n \t\r\n", "", "lists no picture");
   expect_error([&] { open_list(folder.path(), {}); }, {"is a folder, expected a list"});
-  expect_error([&] { open_list(folder.path() / "none.txt", {}); }, {"none.txt: no such list"});
+  expect_error([&] { open_list(folder.path() / "none.txt", {}); },
+               {"none.txt: No such file or directory, expected a list"});
+}
+
+// As OpenSelfSup's strip(), which the authors' lists went through.
+TEST(FileLists, BlanksAroundALineAndAMarkBeforeItDoNotCount) {
+  const auto parsed = [](const std::string& text) {
+    std::istringstream in(text);
+    std::vector<std::pair<std::string, std::int64_t>> entries;
+    for (auto& entry : parse_list(in, "list.txt")) entries.emplace_back(std::move(entry.path), entry.label);
+    return entries;
+  };
+  using Entries = decltype(parsed(""));
+  EXPECT_EQ(parsed("a.jpg 1\nb.jpg 2 \n\tc d.jpg \t3\t\r\n \r\n e.jpg 4"),
+            (Entries{{"a.jpg", 1}, {"b.jpg", 2}, {"c d.jpg", 3}, {"e.jpg", 4}}));
+  EXPECT_EQ(parsed("a.jpg \n b.jpg\t\r\r\n3 \n"),
+            (Entries{{"a.jpg", kNoLabel}, {"b.jpg", kNoLabel}, {"3", kNoLabel}}));
+  EXPECT_EQ(parsed("\xEF\xBB\xBF a.jpg 7 \nb.jpg 8\n"), (Entries{{"a.jpg", 7}, {"b.jpg", 8}}));
+  EXPECT_EQ(parsed("a.jpg\n\xEF\xBB\xBF.jpg\n"),  // in the middle of a file it is part of a name
+            (Entries{{"a.jpg", kNoLabel}, {"\xEF\xBB\xBF.jpg", kNoLabel}}));
 }
 
 TEST(FileLists, CocoIsOrderedByItsFileNames) {
@@ -159,6 +178,33 @@ TEST(FileLists, CocoIsOrderedByItsFileNames) {
   EXPECT_EQ(open_coco(folder.path(), "")->size(), 1);
   fs::create_directories(folder.path() / "test2015");
   expect_error([&] { open_coco(folder.path(), ""); }, {"test2015, val2017", "--split"});
+}
+
+// None of these is a set without annotations: somebody meant them to be there.
+TEST(FileLists, AnnotationsThatCannotBeReadAreRefusedByName) {
+  const test::TemporaryFolder folder;
+  for (const char* name : {"train2017/1.jpg", "val2017/1.jpg"}) folder.write(name, std::string_view("1"));
+  const fs::path annotations = folder.path() / "annotations/instances_train2017.json";
+  const auto refused = [&](std::string_view name, std::string_view reason) {
+    expect_error([&] { open_coco(folder.path(), "train2017"); }, {folder.path().string(), name, reason});
+  };
+  fs::create_directories(annotations);
+  refused("annotations/instances_train2017.json: ", "is a folder, expected COCO's annotations");
+  fs::remove(annotations);
+  fs::create_symlink("nowhere.json", annotations);
+  refused("annotations/instances_train2017.json: ", "a link that leads nowhere");
+  EXPECT_EQ(open_coco(folder.path(), "val2017")->size(), 1);  // which has none
+  fs::remove(annotations);
+  fs::create_symlink(annotations.filename(), annotations);
+  refused("annotations/instances_train2017.json: ", "Too many levels of symbolic links");
+  fs::remove(annotations);
+  fs::create_symlink("/proc/self/mem", annotations);  // opens, and has nothing at its start
+  refused("annotations/instances_train2017.json: ", "");
+  fs::remove_all(folder.path() / "annotations");
+  fs::create_directory_symlink(folder.path() / "unmounted", folder.path() / "annotations");
+  refused("/annotations: ", "a link that leads nowhere");
+  expect_error([&] { read_coco_names(folder.path() / "none.json"); },
+               {"none.json: No such file or directory, expected COCO's annotations"});
 }
 
 TEST(FileLists, BrokenCocoAnnotationsAreRefused) {
@@ -197,12 +243,15 @@ TEST(FileLists, VocFollowsItsSplits) {
   for (const char* name :
        {"JPEGImages/1.jpg", "JPEGImages/2.png", "JPEGImages/3.jpg", "SegmentationClass/1.png"})
     folder.write(name, std::string_view(name));
-  folder.write("ImageSets/Main/train.txt", std::string_view("3 -1\n1  1\n"));
+  folder.write("ImageSets/Main/train.txt", std::string_view("3 -1\n \r\n 1  1 \r\n"));
   folder.write("ImageSets/Segmentation/val.txt", std::string_view("2\n"));
   EXPECT_EQ(names_of(*open_voc(folder.path(), "")), (Names{"1.jpg", "2.png", "3.jpg"}));
   EXPECT_EQ(names_of(*open_voc(folder.path(), "train")), (Names{"3.jpg", "1.jpg"}));
   EXPECT_EQ(names_of(*open_voc(folder.path(), "val")), Names{"2.png"});
   expect_error([&] { open_voc(folder.path(), "test"); }, {"no split test"});
+  fs::create_symlink("nowhere.txt", folder.path() / "ImageSets/Main/val.txt");  // not Segmentation's instead
+  expect_error([&] { open_voc(folder.path(), "val"); },
+               {"ImageSets/Main/val.txt: a link that leads nowhere"});
 }
 
 TEST(OpenSource, TellsTheKindByLooking) {

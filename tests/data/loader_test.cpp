@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <limits>
 #include <mutex>
 #include <set>
@@ -244,6 +245,55 @@ TEST(Loader, TellsHowManyBatchesAreReady) {
     ASSERT_LE(ready, 3);
   }
   EXPECT_EQ(ready, 3);
+}
+
+// Holds back whoever reads the pictures `held`, until open() is called.
+class GatedSource final : public Source {
+ public:
+  GatedSource(std::shared_ptr<const Source> source, std::set<std::int64_t> held)
+      : source_(std::move(source)), held_(std::move(held)) {}
+  std::int64_t size() const override { return source_->size(); }
+  const std::string& name() const override { return source_->name(); }
+  Sample read(std::int64_t index) const override {
+    if (held_.contains(index)) {
+      std::unique_lock lock(mutex_);
+      ++arrived_;
+      changed_.notify_all();
+      changed_.wait(lock, [&] { return open_; });
+    }
+    return source_->read(index);
+  }
+  void wait_until_all_are_held() const {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return arrived_ == held_.size(); });
+  }
+  void open() {
+    const std::scoped_lock lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  std::shared_ptr<const Source> source_;
+  std::set<std::int64_t> held_;
+  mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;
+  mutable std::size_t arrived_ = 0;
+  bool open_ = false;
+};
+
+// Two workers: one is held at the first picture of the second batch, the other one at the fourth batch's, so
+// that it has made all that is before: the first batch and the third are finished, the second is not.
+TEST(Loader, ABatchBehindAnUnfinishedOneIsNotReady) {
+  auto options = small(4, 2);
+  options.prefetch = 4;
+  const auto order = Sampler({.size = 16, .batch = 4, .seed = 5}).order(0);
+  const auto source = std::make_shared<GatedSource>(source_of(16), std::set{order[4], order[12]});
+  Loader loader(source, options);
+  source->wait_until_all_are_held();
+  EXPECT_EQ(loader.next().ready, 1);
+  source->open();
+  for (int step = 1; step < 4; ++step) EXPECT_EQ(loader.next().iteration, step);
 }
 
 // 200,000 pictures, good, unreadable and of many sizes.

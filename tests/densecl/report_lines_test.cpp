@@ -103,7 +103,7 @@ TEST_F(ReportLines, MetricsCarryEveryKeyInOrder) {
       metrics_line(published()),
       R"({"epoch": 1, "iter": 50, "step": 49, "lr": 0.3, "time": 0.912, "data_time": 0.012, "memory": 12516, )"
       R"("eta_s": 93784, "pictures_per_s": 280.701, "queue_fill": 0.1953125, "acc1": 0.125, "replaced": 0, )"
-      R"("loss_contra_single": 4.2904, "loss_contra_dense": 4.3897, "loss": 8.68})");
+      R"("batches_ready": 2.875, "loss_contra_single": 4.2904, "loss_contra_dense": 4.3897, "loss": 8.68})");
 }
 
 TEST_F(ReportLines, LossesKeepAllTheirBits) {

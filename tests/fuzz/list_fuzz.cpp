@@ -11,18 +11,24 @@ namespace dcl::fuzz {
 std::vector<Bytes> seeds() {
   return {bytes_of("a.jpg\nb/c d.png\r\n\n \té.jpg\n"),
           bytes_of("a.jpg 0\nb c.jpg\t 17\n\nd.jpg 9223372036854775807"), bytes_of("a.jpg -1\nb.jpg x\n"),
-          bytes_of("a.jpg 1\nb.jpg\n")};
+          bytes_of("a.jpg 1\nb.jpg\n"), bytes_of("\xEF\xBB\xBF a.jpg 1 \n\tb.jpg\t2 \r\n")};
 }
 
 namespace {
 
-constexpr const char* kBlanks = " \t";
+constexpr std::string_view kBlanks = " \t\r";
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
-// Whether a line is the entry's path and, where it has one, blanks and its label.
+std::string_view stripped(std::string_view line) {
+  while (!line.empty() && kBlanks.find(line.front()) != std::string_view::npos) line.remove_prefix(1);
+  while (!line.empty() && kBlanks.find(line.back()) != std::string_view::npos) line.remove_suffix(1);
+  return line;
+}
+
+// Whether a line without blanks around is the entry's path and, where it has one, blanks and its label.
 bool says(std::string_view line, const data::FileEntry& entry) {
   if (entry.label == data::kNoLabel) return line == entry.path;
-  if (!line.starts_with(entry.path) || std::string_view(kBlanks).find(entry.path.back()) != std::string::npos)
-    return false;
+  if (!line.starts_with(entry.path) || stripped(entry.path) != entry.path) return false;
   line.remove_prefix(entry.path.size());
   const std::size_t digits = line.find_first_not_of(kBlanks);
   if (digits == 0 || digits == std::string::npos) return false;
@@ -30,13 +36,13 @@ bool says(std::string_view line, const data::FileEntry& entry) {
   return line == std::to_string(entry.label);
 }
 
-void check_lines(const std::string& text, const std::vector<data::FileEntry>& files) {
+void check_lines(std::string text, const std::vector<data::FileEntry>& files) {
+  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
   std::istringstream in(text);
   std::size_t at = 0;
   for (std::string line; std::getline(in, line);) {
-    if (line.ends_with('\r')) line.pop_back();
-    if (line.find_first_not_of(kBlanks) == std::string::npos) continue;
-    hold(at < files.size() && says(line, files[at]), "an entry is what its line says");
+    if (stripped(line).empty()) continue;
+    hold(at < files.size() && says(stripped(line), files[at]), "an entry is what its line says");
     ++at;
   }
   hold(at == files.size(), "every entry has a line");
@@ -48,7 +54,7 @@ void run(View input) {
   std::istringstream in(text_of(input));
   const auto files = data::parse_list(in, "list.txt");
   check_lines(text_of(input), files);
-  std::string text;
+  std::string text(kByteOrderMark);  // a name may begin with another
   for (const auto& file : files) {
     hold(!file.path.empty() && file.path.find_first_of(std::string_view("\0\n", 2)) == std::string::npos,
          "a path can be opened");

@@ -6,8 +6,13 @@
 
 namespace dcl::test {
 
-/// Calls `body` with the name of each ("AVX3", "AVX2", …, "SCALAR"), while that one is chosen by all kernels;
-/// the best one first. Then the choice is the processor's again. Returns how many there were.
-int on_every_vector_target(const std::function<void(const std::string& target)>& body);
+/// Calls `body` with the name of each ("AVX3", "AVX2", …, "SCALAR"), the best one first, while that one is
+/// what the kernels under test run on: `chosen` gives the name of theirs, and what they are not compiled for
+/// is left out. Then the choice is the processor's again. Returns how many there were.
+int on_every_vector_target(const std::function<std::string()>& chosen,
+                           const std::function<void(const std::string& target)>& body);
+
+/// Where this holds, all vector kernels of this house have at least two instruction sets to choose from.
+bool machine_has_avx2();
 
 }  // namespace dcl::test
