@@ -70,8 +70,8 @@ struct Tile {
 };
 
 template <class T>
-void run_rows(const T* a, const T* b, std::int64_t depth, const T* bias, T* const* c) {
-  Tile<T, kRows>::run(a, kPackedStride, 1, b, 2 * HWY_LANES(T), depth, bias, c);
+void run_rows(const T* a, std::int64_t a_stride, const T* b, std::int64_t depth, const T* bias, T* const* c) {
+  Tile<T, kRows>::run(a, a_stride, 1, b, 2 * HWY_LANES(T), depth, bias, c);
 }
 
 template <class T>

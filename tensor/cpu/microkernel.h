@@ -20,9 +20,10 @@ inline constexpr std::int64_t kPackedStride = 336;
 template <class T>
 struct Microkernel {
   /// `c` holds one pointer a row of the tile, each to `cols` elements. Row i becomes tile[i] + bias, or, when
-  /// `bias` is null, tile[i] is added to it. `bias` has `cols` elements. a(i,p) = a[i·kPackedStride + p]:
-  /// gathered rows as they are. `b` is aligned to 64 bytes.
-  using RunRows = void (*)(const T* a, const T* b, std::int64_t depth, const T* bias, T* const* c);
+  /// `bias` is null, tile[i] is added to it. `bias` has `cols` elements. a(i,p) = a[i·a_stride + p]: gathered
+  /// rows as they are. `b` is aligned to 64 bytes.
+  using RunRows = void (*)(const T* a, std::int64_t a_stride, const T* b, std::int64_t depth, const T* bias,
+                           T* const* c);
   /// The same for a transposed left operand as it is, packed or not: a(i,p) = a[p·a_stride + i], and b(p,j) =
   /// b[p·b_stride + j]. Reads no further than the tile.
   using RunColumns = void (*)(const T* a, std::int64_t a_stride, const T* b, std::int64_t b_stride,

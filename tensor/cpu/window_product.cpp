@@ -150,7 +150,7 @@ class TileProduct {
     for (std::int64_t j = 0; j < sizes.rows; ++j) y[at(j)] = y_rows_[at(i + j)] + column;
     const T* const bias = written_[at(i)] ? nullptr : bias_ + column;
     on_tile<T>(sizes, bias == nullptr, y.data(), [&](T* const* rows) {
-      kernel_.run_rows(packed_ + i * kPackedStride, b_.panel(block, panel),
+      kernel_.run_rows(packed_ + i * kPackedStride, kPackedStride, b_.panel(block, panel),
                        b_.begin(block + 1) - b_.begin(block), bias, rows);
     });
   }

@@ -6,6 +6,7 @@
 #include "tensor/cpu/features.h"
 #include "tensor/cpu/gemm.h"
 #include "tensor/cpu/threads.h"
+#include "tensor/cpu/winograd.h"
 #include "tensor/ops/conv2d.h"
 
 namespace dcl::tensor::cpu {
@@ -108,9 +109,19 @@ void conv2d_backward_weight_plain(const Conv2dSizes& z, const T* dy, const T* x,
     }
 }
 
-// The fast path packs for one group at a time, which does not pay for depthwise convolutions.
-bool takes_fast_path(const Conv2dSizes& z) {
-  return fast_paths() && (z.params.groups == 1 || z.group_out() >= 8);
+enum class Path { plain, packed, winograd };
+
+// The packed path packs for one group at a time, which does not pay for depthwise convolutions.
+Path path_of(const Conv2dSizes& z) {
+  if (!fast_paths() || (z.params.groups > 1 && z.group_out() < 8)) return Path::plain;
+  return winograd_pays(z) ? Path::winograd : Path::packed;
+}
+
+// One of three functions of the same signature.
+template <class F>
+F choose(const Conv2dSizes& z, F plain, F packed, F winograd) {
+  const Path path = path_of(z);
+  return path == Path::plain ? plain : path == Path::packed ? packed : winograd;
 }
 
 }  // namespace
@@ -125,7 +136,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
   Tensor y = Tensor::empty(z.out_shape(), x.options());
   dispatch_float(x.dtype(), "conv2d", [&]<class T>() {
     const T* const bias_data = bias.defined() ? bias.data<T>() : nullptr;
-    const auto run = takes_fast_path(z) ? &conv2d_fast<T> : &conv2d_plain<T>;
+    const auto run = choose(z, &conv2d_plain<T>, &conv2d_fast<T>, &conv2d_winograd<T>);
     run(z, x.data<T>(), weight.data<T>(), bias_data, y.data<T>());
   });
   return y;
@@ -138,7 +149,8 @@ Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape
   check_dtype("conv2d_backward_input", "weight", weight, dy.dtype());
   Tensor dx = Tensor::empty(x_shape, dy.options());
   dispatch_float(dy.dtype(), "conv2d_backward_input", [&]<class T>() {
-    const auto run = takes_fast_path(z) ? &conv2d_backward_input_fast<T> : &conv2d_backward_input_plain<T>;
+    const auto run = choose(z, &conv2d_backward_input_plain<T>, &conv2d_backward_input_fast<T>,
+                            &conv2d_backward_input_winograd<T>);
     run(z, dy.data<T>(), weight.data<T>(), dx.data<T>());
   });
   return dx;
@@ -151,7 +163,8 @@ Tensor conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Shape& we
   check_dtype("conv2d_backward_weight", "x", x, dy.dtype());
   Tensor dweight = Tensor::empty(weight_shape, dy.options());
   dispatch_float(dy.dtype(), "conv2d_backward_weight", [&]<class T>() {
-    const auto run = takes_fast_path(z) ? &conv2d_backward_weight_fast<T> : &conv2d_backward_weight_plain<T>;
+    const auto run = choose(z, &conv2d_backward_weight_plain<T>, &conv2d_backward_weight_fast<T>,
+                            &conv2d_backward_weight_winograd<T>);
     run(z, dy.data<T>(), x.data<T>(), dweight.data<T>());
   });
   return dweight;

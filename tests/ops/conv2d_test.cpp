@@ -75,6 +75,10 @@ const std::vector<Row>& larger_rows() {
       {"1x1, stride 2", {2, 13, 14, 96}, {40, 1, 1, 96}, {.stride = 2}},
       {"7x7 stem", {2, 61, 63, 3}, {64, 7, 7, 3}, {.stride = 2, .padding = 3}, true},
       {"3x3, dilation 2", {1, 23, 19, 24}, {33, 3, 3, 24}, {.padding = 2, .dilation = 2}},
+      {"3x3, 4x4 tiles", {2, 12, 8, 64}, {96, 3, 3, 64}, {.padding = 1}, true},
+      {"3x3, tiles over the edge", {3, 29, 31, 48}, {80, 3, 3, 48}, {.padding = 1}, true},
+      {"3x3, tiles, no padding", {1, 21, 18, 32}, {48, 3, 3, 32}, {}, true},
+      {"3x3, tiles, padding 2", {2, 15, 17, 48}, {32, 3, 3, 48}, {.padding = 2}},
       {"3x3, two groups", {1, 23, 22, 48}, {66, 3, 3, 24}, {.padding = 1, .groups = 2}, true},
   };
   return rows;

@@ -1,0 +1,28 @@
+// 3×3 convolutions of stride 1 by Winograd's F(4×4, 3×3) (winograd_kernels.h): a quarter of the direct sum's
+// multiplications, less where the picture's side is no multiple of 4.
+//
+// Rounding: in float32 the root-mean-square error is about six times that of a plain float32 product of the
+// same sums (measured by tests/ops/winograd_test.cpp). The bits are the same for any number of threads.
+#pragma once
+
+#include "tensor/ops/conv2d.h"
+
+namespace dcl::tensor::cpu {
+
+/// True for 3×3 kernels, stride and dilation 1, one group, padding of at most 2, and channels that are
+/// multiples of 16: what the functions below compute.
+bool winograd_fits(const Conv2dSizes& z);
+/// True where, besides, it is faster than the direct product.
+bool winograd_pays(const Conv2dSizes& z);
+
+// As the functions of the same names in tensor/ops/conv2d.h, on arrays whose sizes have been checked. Each
+// overwrites all of its result. `bias` may be null. T is float or double.
+
+template <class T>
+void conv2d_winograd(const Conv2dSizes& z, const T* x, const T* weight, const T* bias, T* y);
+template <class T>
+void conv2d_backward_input_winograd(const Conv2dSizes& z, const T* dy, const T* weight, T* dx);
+template <class T>
+void conv2d_backward_weight_winograd(const Conv2dSizes& z, const T* dy, const T* x, T* dweight);
+
+}  // namespace dcl::tensor::cpu

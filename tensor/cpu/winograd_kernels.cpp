@@ -1,0 +1,218 @@
+#include "tensor/cpu/winograd_kernels.h"
+
+#include "tensor/cpu/vector_targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "tensor/cpu/winograd_kernels.cpp"
+#include <hwy/foreach_target.h>
+// foreach_target.h comes first: it includes this file again for every instruction set.
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace dcl::tensor::cpu {
+namespace HWY_NAMESPACE {
+namespace {  // several files have kernels of these names
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// The points 0, ±a, ±b, infinity.
+constexpr double a = 0.625;
+constexpr double b = 1.5;
+constexpr double a2 = a * a;
+constexpr double b2 = b * b;
+// The products of the differences between each point and the others, which G divides by.
+constexpr double f0 = a2 * b2;
+constexpr double fa = 2 * a2 * (a2 - b2);
+constexpr double fb = 2 * b2 * (b2 - a2);
+
+// The five matrices, each applied to one vector; in a class because lambdas and templates lose the target's
+// instructions when they are not inlined.
+template <class T>
+struct Matrices {
+  using Tag = hn::ScalableTag<T>;
+  using V = hn::Vec<Tag>;
+
+  static HWY_INLINE V constant(double value) { return hn::Set(Tag(), static_cast<T>(value)); }
+
+  // Bᵀ, 6×6: rows are the coefficients of Π (x − pⱼ) over the other points.
+  struct Input {
+    static constexpr int kIn = 6;
+    static constexpr int kOut = 6;
+    static HWY_INLINE void apply(const V* d, V* v) {
+      const V at_a = hn::NegMulAdd(constant(b2), d[2], d[4]);
+      const V odd_a = hn::NegMulAdd(constant(b2), d[1], d[3]);
+      const V at_b = hn::NegMulAdd(constant(a2), d[2], d[4]);
+      const V odd_b = hn::NegMulAdd(constant(a2), d[1], d[3]);
+      v[0] = hn::MulAdd(constant(f0), d[0], hn::NegMulAdd(constant(a2 + b2), d[2], d[4]));
+      v[1] = hn::MulAdd(constant(a), odd_a, at_a);
+      v[2] = hn::NegMulAdd(constant(a), odd_a, at_a);
+      v[3] = hn::MulAdd(constant(b), odd_b, at_b);
+      v[4] = hn::NegMulAdd(constant(b), odd_b, at_b);
+      v[5] = hn::MulAdd(constant(f0), d[1], hn::NegMulAdd(constant(a2 + b2), d[3], d[5]));
+    }
+  };
+
+  // Aᵀ, 4×6: row k holds the powers pᵏ.
+  struct Output {
+    static constexpr int kIn = 6;
+    static constexpr int kOut = 4;
+    static HWY_INLINE void apply(const V* m, V* y) {
+      const V even_a = hn::Add(m[1], m[2]);
+      const V odd_a = hn::Sub(m[1], m[2]);
+      const V even_b = hn::Add(m[3], m[4]);
+      const V odd_b = hn::Sub(m[3], m[4]);
+      y[0] = hn::Add(m[0], hn::Add(even_a, even_b));
+      y[1] = hn::MulAdd(constant(a), odd_a, hn::Mul(constant(b), odd_b));
+      y[2] = hn::MulAdd(constant(a2), even_a, hn::Mul(constant(b2), even_b));
+      y[3] = hn::MulAdd(constant(a * a2), odd_a, hn::MulAdd(constant(b * b2), odd_b, m[5]));
+    }
+  };
+
+  // A, 6×4.
+  struct OutputGradient {
+    static constexpr int kIn = 4;
+    static constexpr int kOut = 6;
+    static HWY_INLINE void apply(const V* y, V* m) {
+      const V even_a = hn::MulAdd(constant(a2), y[2], y[0]);
+      const V odd_a = hn::MulAdd(constant(a2), y[3], y[1]);
+      const V even_b = hn::MulAdd(constant(b2), y[2], y[0]);
+      const V odd_b = hn::MulAdd(constant(b2), y[3], y[1]);
+      m[0] = y[0];
+      m[1] = hn::MulAdd(constant(a), odd_a, even_a);
+      m[2] = hn::NegMulAdd(constant(a), odd_a, even_a);
+      m[3] = hn::MulAdd(constant(b), odd_b, even_b);
+      m[4] = hn::NegMulAdd(constant(b), odd_b, even_b);
+      m[5] = y[3];
+    }
+  };
+
+  // G, 6×3: row i holds the powers of pᵢ divided by fᵢ.
+  struct Weight {
+    static constexpr int kIn = 3;
+    static constexpr int kOut = 6;
+    static HWY_INLINE void apply(const V* g, V* u) {
+      const V even_a = hn::MulAdd(constant(a2 / fa), g[2], hn::Mul(constant(1 / fa), g[0]));
+      const V even_b = hn::MulAdd(constant(b2 / fb), g[2], hn::Mul(constant(1 / fb), g[0]));
+      u[0] = hn::Mul(constant(1 / f0), g[0]);
+      u[1] = hn::MulAdd(constant(a / fa), g[1], even_a);
+      u[2] = hn::NegMulAdd(constant(a / fa), g[1], even_a);
+      u[3] = hn::MulAdd(constant(b / fb), g[1], even_b);
+      u[4] = hn::NegMulAdd(constant(b / fb), g[1], even_b);
+      u[5] = g[2];
+    }
+  };
+
+  // Gᵀ, 3×6.
+  struct WeightGradient {
+    static constexpr int kIn = 6;
+    static constexpr int kOut = 3;
+    static HWY_INLINE void apply(const V* u, V* g) {
+      const V even_a = hn::Add(u[1], u[2]);
+      const V odd_a = hn::Sub(u[1], u[2]);
+      const V even_b = hn::Add(u[3], u[4]);
+      const V odd_b = hn::Sub(u[3], u[4]);
+      g[0] = hn::MulAdd(constant(1 / f0), u[0],
+                        hn::MulAdd(constant(1 / fa), even_a, hn::Mul(constant(1 / fb), even_b)));
+      g[1] = hn::MulAdd(constant(a / fa), odd_a, hn::Mul(constant(b / fb), odd_b));
+      g[2] = hn::MulAdd(constant(a2 / fa), even_a, hn::MulAdd(constant(b2 / fb), even_b, u[5]));
+    }
+  };
+};
+
+// out = M in Mᵀ for the vector of channels at c. load(i, j) reads in[i][j], store(i, j, v) writes out[i][j].
+template <class T, class Matrix, class Load, class Store>
+HWY_INLINE void both_sides(Load load, Store store) {
+  using V = hn::Vec<hn::ScalableTag<T>>;
+  V half[Matrix::kOut][Matrix::kIn];
+#pragma GCC unroll 6
+  for (int j = 0; j < Matrix::kIn; ++j) {
+    V column[Matrix::kIn];
+    V result[Matrix::kOut];
+#pragma GCC unroll 6
+    for (int i = 0; i < Matrix::kIn; ++i) column[i] = load(i, j);
+    Matrix::apply(column, result);
+#pragma GCC unroll 6
+    for (int i = 0; i < Matrix::kOut; ++i) half[i][j] = result[i];
+  }
+#pragma GCC unroll 6
+  for (int i = 0; i < Matrix::kOut; ++i) {
+    V result[Matrix::kOut];
+    Matrix::apply(half[i], result);
+#pragma GCC unroll 6
+    for (int j = 0; j < Matrix::kOut; ++j) store(i, j, result[j]);
+  }
+}
+
+// From pixels (or taps) to the 36 planes.
+template <class T, class Matrix>
+HWY_INLINE void to_planes(const T* const* pixels, std::int64_t channels, T* planes, std::int64_t plane) {
+  const hn::ScalableTag<T> d;
+  for (std::int64_t c = 0; c < channels; c += HWY_LANES(T))
+    both_sides<T, Matrix>([&](int i, int j)
+                              HWY_ATTR { return hn::LoadU(d, pixels[i * Matrix::kIn + j] + c); },
+                          [&](int i, int j, auto v)
+                              HWY_ATTR { hn::StoreU(v, d, planes + (i * Matrix::kOut + j) * plane + c); });
+}
+
+// And back; `bias` may be null.
+template <class T, class Matrix>
+HWY_INLINE void from_planes(const T* planes, std::int64_t plane, std::int64_t channels, const T* bias,
+                            T* const* pixels) {
+  const hn::ScalableTag<T> d;
+  for (std::int64_t c = 0; c < channels; c += HWY_LANES(T)) {
+    const auto added = bias != nullptr ? hn::LoadU(d, bias + c) : hn::Zero(d);
+    both_sides<T, Matrix>(
+        [&](int i, int j) HWY_ATTR { return hn::LoadU(d, planes + (i * Matrix::kIn + j) * plane + c); },
+        [&](int i, int j, auto v)
+            HWY_ATTR { hn::StoreU(hn::Add(v, added), d, pixels[i * Matrix::kOut + j] + c); });
+  }
+}
+
+template <class T>
+void input(const T* const* pixels, std::int64_t channels, T* v, std::int64_t plane) {
+  to_planes<T, typename Matrices<T>::Input>(pixels, channels, v, plane);
+}
+
+template <class T>
+void output(const T* m, std::int64_t plane, std::int64_t channels, const T* bias, T* const* pixels) {
+  from_planes<T, typename Matrices<T>::Output>(m, plane, channels, bias, pixels);
+}
+
+template <class T>
+void weight(const T* const* taps, std::int64_t channels, T* u, std::int64_t plane) {
+  to_planes<T, typename Matrices<T>::Weight>(taps, channels, u, plane);
+}
+
+template <class T>
+void output_gradient(const T* const* pixels, std::int64_t channels, T* v, std::int64_t plane) {
+  to_planes<T, typename Matrices<T>::OutputGradient>(pixels, channels, v, plane);
+}
+
+template <class T>
+void weight_gradient(const T* u, std::int64_t plane, std::int64_t channels, T* const* taps) {
+  from_planes<T, typename Matrices<T>::WeightGradient>(u, plane, channels, nullptr, taps);
+}
+
+template <class T>
+const WinogradKernels<T>& kernels() {
+  static constexpr WinogradKernels<T> all{input<T>, output<T>, weight<T>, output_gradient<T>,
+                                          weight_gradient<T>};
+  return all;
+}
+
+const WinogradKernels<float>& float_kernels() { return kernels<float>(); }
+const WinogradKernels<double>& double_kernels() { return kernels<double>(); }
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace dcl::tensor::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace dcl::tensor::cpu {
+
+DCL_VECTOR_DISPATCH(float_kernels, template <> const WinogradKernels<float>& winograd_kernels<float>())
+DCL_VECTOR_DISPATCH(double_kernels, template <> const WinogradKernels<double>& winograd_kernels<double>())
+
+}  // namespace dcl::tensor::cpu
+#endif  // HWY_ONCE

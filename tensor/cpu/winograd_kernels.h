@@ -1,0 +1,42 @@
+// The transforms of Winograd's convolution F(4×4, 3×3) (Lavin and Gray, "Fast Algorithms for Convolutional
+// Neural Networks", CVPR 2016): a 4×4 tile of the result of a 3×3 kernel is
+//
+//   y = Aᵀ [ (G g Gᵀ) ⊙ (Bᵀ d B) ] A          d [6,6] the pixels under it, g [3,3] the kernel
+//
+// with 36 multiplications where the direct sum has 144. The points of interpolation are 0, ±5/8, ±3/2 and
+// infinity: exact in binary, and with less than half the rounding error of 0, ±1, ±2 (measured in
+// docs/cpu-performance.md; Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd
+// Convolution for Deep Neural Networks", 2020, on why).
+//
+// All work on rows of `channels` numbers, a multiple of kWinogradChannels; what is indexed by the 36 points
+// lies `plane` elements apart. Compiled for several instruction sets, chosen at run time. T is float or
+// double.
+#pragma once
+
+#include <cstdint>
+
+namespace dcl::tensor::cpu {
+
+inline constexpr std::int64_t kWinogradOut = 4;      // side of a tile of the result
+inline constexpr std::int64_t kWinogradIn = 6;       // side of the pixels under it
+inline constexpr std::int64_t kWinogradPoints = 36;  // multiplications a tile
+inline constexpr std::int64_t kWinogradChannels = 16;
+
+template <class T>
+struct WinogradKernels {
+  /// Bᵀ d B; `pixels` are the 36 of d, row by row.
+  void (*input)(const T* const* pixels, std::int64_t channels, T* v, std::int64_t plane);
+  /// Aᵀ m A + bias to the 16 `pixels`; `bias` [channels].
+  void (*output)(const T* m, std::int64_t plane, std::int64_t channels, const T* bias, T* const* pixels);
+  /// G g Gᵀ; `taps` are the 9 of g.
+  void (*weight)(const T* const* taps, std::int64_t channels, T* u, std::int64_t plane);
+  /// A d Aᵀ, the transpose of `output`; `pixels` are 16 of the result's gradient.
+  void (*output_gradient)(const T* const* pixels, std::int64_t channels, T* v, std::int64_t plane);
+  /// Gᵀ u G, the transpose of `weight`.
+  void (*weight_gradient)(const T* u, std::int64_t plane, std::int64_t channels, T* const* taps);
+};
+
+template <class T>
+const WinogradKernels<T>& winograd_kernels();
+
+}  // namespace dcl::tensor::cpu

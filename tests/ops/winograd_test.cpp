@@ -1,0 +1,146 @@
+// Winograd's convolution against the plain one, and how much more it rounds.
+#include "tensor/cpu/winograd.h"
+
+#include <cmath>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tensor/cpu/features.h"
+#include "tensor/cpu/microkernel.h"
+#include "tests/ops/op_table.h"
+#include "tests/support/vector_targets.h"
+
+namespace dcl::test {
+namespace {
+
+namespace cpu = tensor::cpu;
+using tensor::Conv2dParams;
+using tensor::Conv2dSizes;
+using tensor::DType;
+
+struct Row {
+  Shape x;  // [N,H,W,I]
+  std::int64_t out_channels;
+  std::int64_t padding;
+};
+
+// Whole tiles, tiles over either edge, every padding, fewer tiles than a strip of rows, panels that are not
+// full, more tiles than are transformed at a time.
+const std::vector<Row>& rows() {
+  static const std::vector<Row> all{
+      {{1, 4, 4, 16}, 16, 1},   {{2, 7, 7, 32}, 48, 1},   {{1, 9, 14, 48}, 16, 1},  {{3, 3, 3, 16}, 32, 0},
+      {{1, 1, 2, 16}, 16, 1},   {{1, 10, 6, 16}, 80, 0},  {{2, 6, 11, 16}, 16, 2},  {{1, 1, 1, 32}, 16, 2},
+      {{5, 31, 33, 16}, 32, 1}, {{1, 70, 66, 16}, 16, 1}, {{2, 13, 13, 144}, 16, 1}};
+  return all;
+}
+
+struct Tensors {
+  Tensor y, dx, dweight;
+};
+
+class Case {
+ public:
+  Case(const Row& row, DType type)
+      : params_{.padding = row.padding},
+        x(random_tensor(row.x, 1).to(type)),
+        weight(random_tensor({row.out_channels, 3, 3, row.x[3]}, 2).to(type)),
+        bias(random_tensor({row.out_channels}, 3).to(type)),
+        sizes(tensor::conv2d_sizes(x.shape(), weight.shape(), params_)),
+        dy(random_tensor(sizes.out_shape(), 4).to(type)) {}
+
+  template <class T>
+  Tensors winograd() const {
+    Tensors all{Tensor::empty(dy.shape(), dy.options()), empty_like(x), empty_like(weight)};
+    cpu::conv2d_winograd<T>(sizes, x.data<T>(), weight.data<T>(), bias.data<T>(), all.y.data<T>());
+    cpu::conv2d_backward_input_winograd<T>(sizes, dy.data<T>(), weight.data<T>(), all.dx.data<T>());
+    cpu::conv2d_backward_weight_winograd<T>(sizes, dy.data<T>(), x.data<T>(), all.dweight.data<T>());
+    return all;
+  }
+
+  Tensors plain() const {
+    const bool before = cpu::fast_paths();
+    cpu::set_fast_paths(false);
+    Tensors all{cpu::conv2d(x, weight, bias, params_),
+                cpu::conv2d_backward_input(dy, weight, x.shape(), params_),
+                cpu::conv2d_backward_weight(dy, x, weight.shape(), params_)};
+    cpu::set_fast_paths(before);
+    return all;
+  }
+
+ private:
+  Conv2dParams params_;
+
+ public:
+  Tensor x, weight, bias;
+  Conv2dSizes sizes;
+  Tensor dy;
+};
+
+TEST(Winograd, IsTheConvolutionOnEveryInstructionSet) {
+  const auto chosen = [] { return std::string(cpu::microkernel<double>().target); };
+  test::on_every_vector_target(chosen, [](const std::string& target) {
+    for (const Row& row : rows()) {
+      const Case each(row, DType::float64);
+      ASSERT_TRUE(cpu::winograd_fits(each.sizes));
+      const Tensors actual = each.winograd<double>();
+      const Tensors expected = each.plain();
+      const std::string what = fmt::format("{}, x {}, {} channels, padding {}", target, row.x.str(),
+                                           row.out_channels, row.padding);
+      const Tolerance tolerance{1e-11, 1e-11};
+      expect_close(actual.y, expected.y, tolerance, what + ": y");
+      expect_close(actual.dx, expected.dx, tolerance, what + ": dx");
+      expect_close(actual.dweight, expected.dweight, tolerance, what + ": dweight");
+    }
+  });
+}
+
+double rms_error(const Tensor& actual, const Tensor& exact) {
+  const auto a = actual.to_vector<double>();
+  const auto e = exact.to_vector<double>();
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += (a[i] - e[i]) * (a[i] - e[i]);
+  return std::sqrt(sum / static_cast<double>(a.size()));
+}
+
+// What is called float32 keeps float32's accuracy: at most ten times the error of a plain float32 product on
+// the same data. About six is what the transforms cost (winograd_kernels.h), so eight would be a regression.
+TEST(Winograd, RoundsLessThanEightTimesWhatAPlainProductDoes) {
+  for (const std::int64_t channels : {32, 64, 256}) {
+    const Case floats({{2, 14, 16, channels}, channels, 1}, DType::float32);
+    Case exact = floats;
+    for (Tensor* each : {&exact.x, &exact.weight, &exact.bias, &exact.dy}) *each = each->to(DType::float64);
+    const Tensors winograd = floats.winograd<float>();
+    const Tensors plain = floats.plain();
+    const Tensors reference = exact.plain();
+    const auto expect_near = [&](const Tensor& fast, const Tensor& slow, const Tensor& truth,
+                                 const char* name) {
+      const double ratio = rms_error(fast, truth) / rms_error(slow, truth);
+      EXPECT_LT(ratio, 8) << name << ", " << channels << " channels";
+      RecordProperty(fmt::format("{}_{}", name, channels), fmt::format("{:.2f}", ratio));
+    };
+    expect_near(winograd.y, plain.y, reference.y, "y");
+    expect_near(winograd.dx, plain.dx, reference.dx, "dx");
+    expect_near(winograd.dweight, plain.dweight, reference.dweight, "dweight");
+  }
+}
+
+TEST(Winograd, IsTakenWhereItFitsAndPays) {
+  const auto sizes = [](const Shape& x, const Shape& weight, const Conv2dParams& params) {
+    return tensor::conv2d_sizes(x, weight, params);
+  };
+  EXPECT_TRUE(cpu::winograd_pays(sizes({16, 56, 56, 64}, {64, 3, 3, 64}, {.padding = 1})));
+  EXPECT_TRUE(cpu::winograd_pays(sizes({16, 7, 7, 512}, {512, 3, 3, 512}, {.padding = 1})));
+  // Most of what a tile computes would lie outside the picture.
+  EXPECT_FALSE(cpu::winograd_pays(sizes({64, 2, 2, 512}, {512, 3, 3, 512}, {.padding = 1})));
+  const Shape x{2, 8, 8, 64};
+  EXPECT_FALSE(cpu::winograd_fits(sizes(x, {64, 3, 3, 64}, {.stride = 2, .padding = 1})));
+  EXPECT_FALSE(cpu::winograd_fits(sizes(x, {64, 3, 3, 64}, {.padding = 2, .dilation = 2})));
+  EXPECT_FALSE(cpu::winograd_fits(sizes(x, {64, 3, 3, 32}, {.padding = 1, .groups = 2})));
+  EXPECT_FALSE(cpu::winograd_fits(sizes(x, {64, 3, 3, 64}, {.padding = 3})));
+  EXPECT_FALSE(cpu::winograd_fits(sizes(x, {72, 3, 3, 64}, {.padding = 1})));
+  EXPECT_FALSE(cpu::winograd_fits(sizes(x, {64, 1, 3, 64}, {})));
+}
+
+}  // namespace
+}  // namespace dcl::test
