@@ -75,6 +75,14 @@ void Variable::bump_version() {
   ++cell_->version;
 }
 
+Saved Variable::save() const {
+  Saved saved;
+  saved.shape_ = shape();
+  saved.remake_ = cell_->remake;
+  if (!saved.remake_) saved.value_ = value();
+  return saved;
+}
+
 Variable Variable::detach() const { return Variable(value()); }
 
 bool recording() { return recording_here; }
@@ -86,8 +94,8 @@ bool will_record(const std::vector<Variable>& inputs) {
   return false;
 }
 
-Variable record(const char* op, Tensor output, const std::vector<Variable>& inputs,
-                BackwardFunction backward) {
+Variable record(const char* op, Tensor output, const std::vector<Variable>& inputs, BackwardFunction backward,
+                Remake remake) {
   Variable result(std::move(output));
   if (!will_record(inputs)) return result;
   Node& node = *result.cell_->node;
@@ -95,6 +103,7 @@ Variable record(const char* op, Tensor output, const std::vector<Variable>& inpu
   node.requires_grad = true;
   for (const auto& input : inputs) node.inputs.push_back(input.node());
   node.backward = std::move(backward);
+  if (remake) result.cell_->remake = std::make_shared<const Remake>(std::move(remake));
   return result;
 }
 

@@ -22,6 +22,24 @@ using Needs = std::vector<bool>;
 /// tensor may have the shape of the broadcast output: the engine sums it down to the input's.
 using BackwardFunction = std::function<std::vector<Tensor>(const Tensor& grad_output, const Needs& needs)>;
 
+/// Computes an op's output once more, bit for bit, from what its backward function keeps anyway.
+using Remake = std::function<Tensor()>;
+
+/// An input that a backward function will want: kept, or, where the op it came from knows how, made again, so
+/// that it need not lie in memory until then (Chen et al., "Training Deep Nets with Sublinear Memory Cost",
+/// 2016).
+class Saved {
+ public:
+  Tensor get() const { return remake_ ? (*remake_)() : value_; }
+  const tensor::Shape& shape() const { return shape_; }
+
+ private:
+  friend class Variable;
+  tensor::Shape shape_;
+  Tensor value_;  // undefined when it can be made again
+  std::shared_ptr<const Remake> remake_;
+};
+
 /// A handle, like Tensor. A default-made Variable is undefined and stands for "no such input" (no bias).
 class Variable {
  public:
@@ -47,6 +65,9 @@ class Variable {
   std::uint64_t version() const;
   void bump_version();
 
+  /// The value for a backward function to capture.
+  Saved save() const;
+
   /// A leaf that shares the value and has no history.
   Variable detach() const;
 
@@ -55,20 +76,22 @@ class Variable {
 
  private:
   friend Variable record(const char* op, Tensor output, const std::vector<Variable>& inputs,
-                         BackwardFunction backward);
+                         BackwardFunction backward, Remake remake);
   struct Cell {
     Tensor value;
     std::shared_ptr<Node> node;
     std::uint64_t version = 0;
+    std::shared_ptr<const Remake> remake;
   };
   std::shared_ptr<Cell> cell_;
 };
 
 /// What every differentiable op ends with: wraps `output`, and remembers how its gradient flows to `inputs`,
 /// unless recording is off or none of them requires a gradient; then `backward` is dropped at once, with all
-/// that it has captured. The graph keeps no values alive: what backward needs, it captures.
-Variable record(const char* op, Tensor output, const std::vector<Variable>& inputs,
-                BackwardFunction backward);
+/// that it has captured. The graph keeps no values alive: what backward needs, it captures. An op whose
+/// output is cheap to compute again says how by `remake`.
+Variable record(const char* op, Tensor output, const std::vector<Variable>& inputs, BackwardFunction backward,
+                Remake remake = {});
 
 /// Adds d root / d leaf to the gradient of every leaf that requires one. `seed` is the gradient of `root`
 /// itself (ones when undefined; then root must have one element). The graph is released on the way:

@@ -103,9 +103,11 @@ StepOutput ContrastiveModel::forward_batch(const Tensor& query_view, const Tenso
   tensor::check_dim("model", "query_view", query_view, 4);
   tensor::check_shape("model", "key_view", key_view, query_view.shape());
   tensor::check_shape("model", "permutation", permutation, {query_view.size(0)});
-  const EncoderOutput query = encoder_q_.forward(query_view);
+  // The paper has the queries first. Nothing of them enters the keys, and this way the key encoder's
+  // activations are gone before those that the gradient needs pile up.
   if (update) update_key_encoder();
   const Keys keys = make_keys(key_view, permutation);
+  const EncoderOutput query = encoder_q_.forward(query_view);
 
   const auto global = global_loss(query, keys, queue_, options_.temperature);
   StepOutput out;

@@ -15,13 +15,19 @@ Variable batch_norm_act(const Variable& x, const Variable& weight, const Variabl
                                                               params, residual_value));
   tensor::BatchNormSaved saved{x.value(), weight.value(), bias.value(), out.mean, out.invstd, {}};
   if (params.relu && residual.defined()) saved.residual_y = out.y;
-  return record("batch_norm_act", out.y, {x, weight, bias, residual},
-                [saved = std::move(saved), params](const Tensor& grad_y, const Needs& needs) {
-                  auto grads = DCL_ON_DEVICE(
-                      grad_y.device(), batch_norm_act_backward(grad_y, saved, params,
-                                                               {needs[0], needs[1], needs[2], needs[3]}));
-                  return std::vector<Tensor>{grads.x, grads.weight, grads.bias, grads.residual};
-                });
+  // One sweep over x makes y again: cheaper to compute twice than to keep.
+  Remake remake;
+  if (!residual.defined())
+    remake = [saved, params] { return DCL_ON_DEVICE(saved.x.device(), batch_norm_act_again(saved, params)); };
+  return record(
+      "batch_norm_act", out.y, {x, weight, bias, residual},
+      [saved = std::move(saved), params](const Tensor& grad_y, const Needs& needs) {
+        auto grads = DCL_ON_DEVICE(
+            grad_y.device(),
+            batch_norm_act_backward(grad_y, saved, params, {needs[0], needs[1], needs[2], needs[3]}));
+        return std::vector<Tensor>{grads.x, grads.weight, grads.bias, grads.residual};
+      },
+      std::move(remake));
 }
 
 }  // namespace dcl::autograd

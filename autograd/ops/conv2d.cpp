@@ -13,13 +13,16 @@ Variable conv2d(const Variable& x, const Variable& weight, const Variable& bias,
   return record(
       "conv2d", DCL_ON_DEVICE(x.value().device(), conv2d(x.value(), weight.value(), bias_value, params)),
       {x, weight, bias},
-      [x = x.value(), weight = weight.value(), params](const Tensor& grad_y, const Needs& needs) {
+      [x = x.save(), weight = weight.value(), params](const Tensor& grad_y, const Needs& needs) {
+        const auto device = grad_y.device();
         std::vector<Tensor> grads(3);
         if (needs[0])
-          grads[0] = DCL_ON_DEVICE(x.device(), conv2d_backward_input(grad_y, weight, x.shape(), params));
-        if (needs[1])
-          grads[1] = DCL_ON_DEVICE(x.device(), conv2d_backward_weight(grad_y, x, weight.shape(), params));
-        if (needs[2]) grads[2] = DCL_ON_DEVICE(x.device(), sum(grad_y, {0, 1, 2}));
+          grads[0] = DCL_ON_DEVICE(device, conv2d_backward_input(grad_y, weight, x.shape(), params));
+        if (needs[1]) {
+          const Tensor x_value = x.get();
+          grads[1] = DCL_ON_DEVICE(device, conv2d_backward_weight(grad_y, x_value, weight.shape(), params));
+        }
+        if (needs[2]) grads[2] = DCL_ON_DEVICE(device, sum(grad_y, {0, 1, 2}));
         return grads;
       });
 }

@@ -73,6 +73,8 @@ struct BatchNormGrads {
 namespace cpu {
 BatchNormResult batch_norm_act(const Tensor& x, const Tensor& weight, const Tensor& bias, RunningStats& stats,
                                const BatchNormParams& params, const Tensor& residual = {});
+/// y once more, bit for bit, of a call without residual.
+Tensor batch_norm_act_again(const BatchNormSaved& saved, const BatchNormParams& params);
 BatchNormGrads batch_norm_act_backward(const Tensor& grad_y, const BatchNormSaved& saved,
                                        const BatchNormParams& params, const BatchNormNeeds& needs = {});
 }  // namespace cpu
@@ -80,6 +82,7 @@ BatchNormGrads batch_norm_act_backward(const Tensor& grad_y, const BatchNormSave
 namespace cuda {
 BatchNormResult batch_norm_act(const Tensor& x, const Tensor& weight, const Tensor& bias, RunningStats& stats,
                                const BatchNormParams& params, const Tensor& residual = {});
+Tensor batch_norm_act_again(const BatchNormSaved& saved, const BatchNormParams& params);
 BatchNormGrads batch_norm_act_backward(const Tensor& grad_y, const BatchNormSaved& saved,
                                        const BatchNormParams& params, const BatchNormNeeds& needs = {});
 }  // namespace cuda

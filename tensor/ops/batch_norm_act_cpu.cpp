@@ -175,6 +175,21 @@ BatchNormAffine<T> affine_of(const Tensor& mean, const std::vector<T>& scale, co
   return {mean.data<T>() + at, scale.data() + at, bias.data<T>()};
 }
 
+// y = act((x − mean)·scale + bias + residual).
+template <class T>
+void apply(const Parts& parts, const BatchNormSaved& saved, const Tensor& residual, bool relu, Tensor& y) {
+  const auto scale = scale_of<T>(saved.weight, saved.invstd);
+  const T* x_data = saved.x.data<T>();
+  const T* residual_data = residual.defined() ? residual.data<T>() : nullptr;
+  T* y_data = y.data<T>();
+  for_each_part(parts, [&](std::int64_t part) {
+    const std::int64_t at = parts.begin(part) * parts.channels;
+    batch_norm_kernels<T>().apply(parts.size(part), x_data + at, residual_data ? residual_data + at : nullptr,
+                                  affine_of<T>(saved.mean, scale, saved.bias, parts.group(part)), relu,
+                                  y_data + at);
+  });
+}
+
 }  // namespace
 
 BatchNormResult batch_norm_act(const Tensor& x, const Tensor& weight, const Tensor& bias, RunningStats& stats,
@@ -190,17 +205,17 @@ BatchNormResult batch_norm_act(const Tensor& x, const Tensor& weight, const Tens
       running_statistics<T>(stats, params.eps, out.mean, out.invstd);
     }
     if (x.numel() == 0) return out;
-    const auto scale = scale_of<T>(weight, out.invstd);
-    const T* x_data = x.data<T>();
-    const T* residual_data = residual.defined() ? residual.data<T>() : nullptr;
-    T* y_data = out.y.data<T>();
-    for_each_part(parts, [&](std::int64_t part) {
-      const std::int64_t at = parts.begin(part) * parts.channels;
-      batch_norm_kernels<T>().apply(
-          parts.size(part), x_data + at, residual_data ? residual_data + at : nullptr,
-          affine_of<T>(out.mean, scale, bias, parts.group(part)), params.relu, y_data + at);
-    });
+    apply<T>(parts, {x, weight, bias, out.mean, out.invstd, {}}, residual, params.relu, out.y);
     return out;
+  });
+}
+
+Tensor batch_norm_act_again(const BatchNormSaved& saved, const BatchNormParams& params) {
+  return dispatch_float(saved.x.dtype(), "batch_norm_act", [&]<class T>() {
+    const Parts parts(saved.x, params.training ? params.groups : 1);
+    Tensor y = empty_like(saved.x);
+    if (y.numel() > 0) apply<T>(parts, saved, {}, params.relu, y);
+    return y;
   });
 }
 

@@ -246,5 +246,45 @@ TEST(Variable, VersionsCountOverwrites) {
   EXPECT_EQ(same.value().item(), 3);
 }
 
+// An output that can be made again is not kept for backward, and is the same bits.
+TEST(Saved, IsMadeAgainWhereItsOpKnowsHow) {
+  const Variable x(test::random_tensor({4, 3, 3, 2}, 1), true);
+  const Variable weight(test::random_tensor({2}, 2), true);
+  const Variable bias(test::random_tensor({2}, 3), true);
+  tensor::RunningStats stats;
+  const auto normalised = [&](const Variable& residual) {
+    return batch_norm_act(x, weight, bias, stats, {.relu = true, .groups = 2}, residual);
+  };
+  const Variable y = normalised({});
+  const Saved saved = y.save();
+  EXPECT_EQ(saved.shape(), y.shape());
+  EXPECT_FALSE(saved.get().shares_with(y.value()));
+  expect_same_bits(saved.get(), y.value());
+  // What is not cheap to make again is kept: with a residual, a leaf, and where nothing was recorded.
+  const Variable sum = normalised(x);
+  EXPECT_TRUE(sum.save().get().shares_with(sum.value()));
+  EXPECT_TRUE(x.save().get().shares_with(x.value()));
+  const NoGradGuard no_grad;
+  const Variable unrecorded = normalised({});
+  EXPECT_TRUE(unrecorded.save().get().shares_with(unrecorded.value()));
+}
+
+// The memory of the normalised activations is free between forward and backward.
+TEST(Saved, AConvolutionKeepsNoActivationThatCanBeMadeAgain) {
+  const std::int64_t side = 64;
+  const Variable x(test::random_tensor({2, side, side, 16}, 1), true);
+  const Variable scale(Tensor::full({16}, 1, {tensor::DType::float64, {}}), true);
+  const Variable shift(Tensor::zeros({16}, {tensor::DType::float64, {}}), true);
+  const Variable kernel(test::random_tensor({1, 1, 1, 16}, 2), true);
+  tensor::RunningStats stats;
+  const auto& allocator = tensor::allocator({});
+  const std::int64_t before = allocator.stats().live;
+  const Variable y = conv2d(batch_norm_act(x, scale, shift, stats, {.relu = true}), kernel);
+  // y and the statistics of 16 channels, but not the activation, sixteen times the size of y.
+  EXPECT_LT(allocator.stats().live - before, x.value().nbytes() / 2);
+  backward(y, Tensor::full(y.shape(), 1, y.value().options()));
+  EXPECT_TRUE(kernel.grad().defined());
+}
+
 }  // namespace
 }  // namespace dcl::autograd
