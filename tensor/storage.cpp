@@ -11,6 +11,10 @@
 #include <string_view>
 
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "tensor/arena.h"
 
 namespace dcl::tensor {
 
@@ -61,6 +65,15 @@ class PlainAllocator final : public Allocator {
   MemoryStats stats_;
 };
 
+// Addresses for all the memory that this machine has; none where addresses are rationed.
+std::int64_t arena_capacity() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY) return 0;
+  return std::max<std::int64_t>(::sysconf(_SC_PHYS_PAGES), 0) * ::sysconf(_SC_PAGESIZE);
+}
+
+// Large blocks come from an arena; small ones, and large ones that it has no place for, from the system, and
+// these keep their sizes.
 class CachingAllocator final : public Allocator {
  public:
   ~CachingAllocator() override { free_all(); }
@@ -69,7 +82,13 @@ class CachingAllocator final : public Allocator {
     check(bytes <= kMostBytes, "allocator: {} bytes of memory cannot be had", bytes);
     const std::int64_t size = rounded(bytes);
     const std::scoped_lock lock(mutex_);
-    void* block = take_cached(size);
+    void* block = size >= kHugePage ? arena_.allocate(size) : nullptr;
+    if (block != nullptr) {
+      stats_.live += size;
+      stats_.peak = std::max(stats_.peak, stats_.live);
+      return block;
+    }
+    block = take_cached(size);
     if (block == nullptr) {
       trim(size);
       block = fresh(size);
@@ -79,8 +98,13 @@ class CachingAllocator final : public Allocator {
     return block;
   }
 
-  void release(void* block, std::int64_t /*bytes*/) override {
+  void release(void* block, std::int64_t bytes) override {
     const std::scoped_lock lock(mutex_);
+    if (arena_.owns(block)) {
+      stats_.live -= rounded(bytes);
+      arena_.release(block, rounded(bytes));
+      return;
+    }
     const std::int64_t size = sizes_.at(block);
     stats_.live -= size;
     try {
@@ -94,17 +118,20 @@ class CachingAllocator final : public Allocator {
 
   void release_cached() override {
     const std::scoped_lock lock(mutex_);
+    arena_.release_cached();
     free_all();
   }
 
   MemoryStats stats() const override {
     const std::scoped_lock lock(mutex_);
-    return stats_;
+    MemoryStats all = stats_;
+    all.cached += arena_.cached();
+    return all;
   }
 
  private:
   static std::int64_t rounded(std::int64_t bytes) {
-    if (bytes >= kHugePage) return round_up(bytes, std::int64_t{64} << 10);
+    if (bytes >= kHugePage) return round_up(bytes, Arena::kGrain);
     return round_up(std::max<std::int64_t>(bytes, 1), bytes >= 4096 ? 4096 : kAlignment);
   }
 
@@ -157,6 +184,7 @@ class CachingAllocator final : public Allocator {
   }
 
   mutable std::mutex mutex_;
+  Arena arena_{arena_capacity()};
   std::multimap<std::int64_t, void*> free_;
   std::map<void*, std::int64_t> sizes_;
   MemoryStats stats_;

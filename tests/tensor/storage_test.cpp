@@ -1,8 +1,10 @@
 #include "tensor/storage.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <limits>
+#include <memory>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -66,13 +68,36 @@ TEST(CachingAllocator, HandsOutTheSameBlockAgain) {
 }
 
 // Blocks of ever new sizes fit nothing that is cached: the footprint stays near the most that was live at
-// once.
+// once. Small blocks and large ones are kept apart (tensor/arena.h).
 TEST(CachingAllocator, FootprintStaysBoundedWhateverTheSizes) {
-  for (std::int64_t size = 1 << 20; size < (64 << 20); size += size / 4) {
-    const Storage a(size, {});
-    const MemoryStats now = allocator({}).stats();
-    EXPECT_LE(now.live + now.cached, now.peak + now.peak / 8) << "after a block of " << size;
+  const auto expect_bounded = [](std::int64_t from, std::int64_t to) {
+    allocator({}).release_cached();
+    for (std::int64_t size = from; size < to; size += size / 4) {
+      const Storage a(size, {});
+      const MemoryStats now = allocator({}).stats();
+      EXPECT_LE(now.live + now.cached, now.peak + now.peak / 8) << "after a block of " << size;
+    }
+  };
+  expect_bounded(1 << 16, 2 << 20);
+  expect_bounded(2 << 20, 64 << 20);
+}
+
+// What one size has left serves another: activations are stacked up in other sizes than gradients.
+TEST(CachingAllocator, LargeBlocksAreJoinedAndCut) {
+  allocator({}).release_cached();
+  const MemoryStats before = allocator({}).stats();
+  std::vector<void*> first;
+  {
+    std::vector<std::unique_ptr<Storage>> blocks;
+    for (int i = 0; i < 8; ++i) {
+      blocks.push_back(std::make_unique<Storage>(4 << 20, Device{}));
+      first.push_back(blocks.back()->data());
+    }
   }
+  EXPECT_EQ(since(before).cached, 32 << 20);
+  const Storage whole(32 << 20, {});
+  EXPECT_EQ(whole.data(), *std::min_element(first.begin(), first.end()));
+  EXPECT_EQ(since(before).cached, 0);
 }
 
 TEST(PlainAllocator, KeepsNothing) {
