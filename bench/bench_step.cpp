@@ -6,6 +6,7 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <optional>
 
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
@@ -13,6 +14,7 @@
 
 #include "apps/support/command_line.h"
 #include "densecl/model.h"
+#include "densecl/report/profile_report.h"
 #include "optim/sgd.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/random.h"
@@ -34,6 +36,7 @@ struct Options {
   int threads = 2;
   int steps = 6;
   int warmup = 2;
+  bool profile = false;
 };
 
 void check_backend(const Options& o) {
@@ -55,6 +58,7 @@ void add_flags(dcl::apps::CommandLine& line, Options& o) {
   line.option("--threads", o.threads, "threads", 1, 1024);
   line.option("--steps", o.steps, "timed steps", 1, 1'000'000);
   line.option("--warmup", o.warmup, "steps before them", 0, 1'000'000);
+  line.option("--profile", o.profile, "print where the time of the timed steps went, op by op");
   line.check([&o] { check_backend(o); });
 }
 
@@ -85,9 +89,9 @@ std::function<void()> training_step(densecl::ContrastiveModel& model, dcl::optim
   return [&model, &sgd, query = random_pictures(o, 0), key = random_pictures(o, 1), lr = Tensor::scalar(0.03),
           lambda = Tensor::scalar(0.5), permutation = Tensor::from(order, {o.batch})] {
     const auto out = model.forward(query, key, permutation, lambda);
-    sgd.zero_grad();
     dcl::autograd::backward(out.loss);
     sgd.step(lr);
+    sgd.zero_grad();  // here, as the trainer does: the next forward pass has their memory
     model.enqueue(out.keys, out.dense_keys);
   };
 }
@@ -100,16 +104,26 @@ std::function<void()> forward_step(densecl::ContrastiveModel& model, const Optio
   };
 }
 
-double median_seconds(const std::function<void()>& step, int warmup, int steps) {
+// Seconds of each timed step.
+std::vector<double> time_steps(const std::function<void()>& step, const Options& o) {
+  std::optional<tensor::ProfileRecording> recording;
+  if (o.profile) recording.emplace();
   std::vector<double> times;
-  for (int i = 0; i < warmup + steps; ++i) {
+  for (int i = 0; i < o.warmup + o.steps; ++i) {
+    if (i == o.warmup && recording) recording->restart();
     const auto start = std::chrono::steady_clock::now();
     step();
-    if (i >= warmup)
+    if (i >= o.warmup)
       times.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
-  std::nth_element(times.begin(), times.begin() + steps / 2, times.end());
-  return times[static_cast<std::size_t>(steps / 2)];
+  if (recording) std::cout << densecl::report::profile_table(*recording, recording->now(), o.steps) << "\n\n";
+  return times;
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + std::ssize(values) / 2;
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
 }
 
 void run(const Options& o) {
@@ -122,7 +136,7 @@ void run(const Options& o) {
   dcl::optim::Sgd sgd(model.parameters(), {.momentum = 0.9, .weight_decay = 1e-4});
   const auto step = o.method == "forward" ? forward_step(model, o) : training_step(model, sgd, o);
   const std::int64_t start = resident_mib();
-  const double seconds = median_seconds(step, o.warmup, o.steps);
+  const double seconds = median(time_steps(step, o));
   const nlohmann::ordered_json line{{"arch", o.arch},
                                     {"size", o.size},
                                     {"batch", o.batch},

@@ -6,6 +6,7 @@
 
 #include "tensor/check.h"
 #include "tensor/interrupt.h"
+#include "tensor/profile.h"
 
 namespace dcl::tensor {
 
@@ -38,10 +39,11 @@ inline constexpr bool has_cuda = false;
 /// The one place that decides between the backends: `DCL_ON_DEVICE(x.device(), conv2d(x, weight, p))` calls
 /// dcl::tensor::cpu::conv2d or dcl::tensor::cuda::conv2d. In a build without CUDA the second name is only
 /// declared, and a tensor that claims to be there gives a clear error. An op that is dispatched here can be
-/// interrupted before it begins (tensor/interrupt.h).
+/// interrupted before it begins (tensor/interrupt.h), and is timed while somebody records (tensor/profile.h).
 #define DCL_ON_DEVICE(device_, ...)                                     \
   [&]() -> decltype(auto) {                                             \
     ::dcl::tensor::interruption_point();                                \
+    const ::dcl::tensor::ProfileScope profile_scope(#__VA_ARGS__);      \
     if constexpr (::dcl::tensor::has_cuda) {                            \
       if ((device_).is_cuda()) return ::dcl::tensor::cuda::__VA_ARGS__; \
     } else if ((device_).is_cuda()) {                                   \

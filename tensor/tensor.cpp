@@ -161,6 +161,13 @@ std::string Tensor::str() const {
   return defined() ? fmt::format("{} {}", name_of(dtype_), shape_.str()) : "undefined";
 }
 
+double bytes_of(std::initializer_list<const Tensor*> tensors) {
+  double bytes = 0;
+  for (const Tensor* tensor : tensors)
+    if (tensor->defined()) bytes += static_cast<double>(tensor->nbytes());
+  return bytes;
+}
+
 void check_dtype(const char* op, const char* argument, const Tensor& x, DType dtype) {
   check(x.defined(), "{}: {} is undefined", op, argument);
   check(x.dtype() == dtype, "{}: {} is {}, expected {}", op, argument, x.str(), name_of(dtype));

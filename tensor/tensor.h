@@ -113,6 +113,9 @@ class Tensor {
 inline Tensor empty_like(const Tensor& x) { return Tensor::empty(x.shape(), x.options()); }
 inline Tensor zeros_like(const Tensor& x) { return Tensor::zeros(x.shape(), x.options()); }
 
+/// The memory of those that are defined, together; what an op tells of itself (tensor/profile.h).
+double bytes_of(std::initializer_list<const Tensor*> tensors);
+
 /// Throws unless `x` is defined and has type `dtype`: "op: weight is float64, expected float32 …".
 void check_dtype(const char* op, const char* argument, const Tensor& x, DType dtype);
 /// Throws unless `x` has exactly this shape, naming the op, the argument and both.

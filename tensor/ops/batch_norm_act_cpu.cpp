@@ -205,6 +205,8 @@ BatchNormResult batch_norm_act(const Tensor& x, const Tensor& weight, const Tens
       running_statistics<T>(stats, params.eps, out.mean, out.invstd);
     }
     if (x.numel() == 0) return out;
+    // In training x is read for its statistics, and again to be normalised.
+    count_work({0, (params.training ? 2 : 1) * bytes_of({&x}) + bytes_of({&residual, &out.y})});
     apply<T>(parts, {x, weight, bias, out.mean, out.invstd, {}}, residual, params.relu, out.y);
     return out;
   });
@@ -214,6 +216,7 @@ Tensor batch_norm_act_again(const BatchNormSaved& saved, const BatchNormParams& 
   return dispatch_float(saved.x.dtype(), "batch_norm_act", [&]<class T>() {
     const Parts parts(saved.x, params.training ? params.groups : 1);
     Tensor y = empty_like(saved.x);
+    count_work({0, bytes_of({&saved.x, &y})});
     if (y.numel() > 0) apply<T>(parts, saved, {}, params.relu, y);
     return y;
   });
@@ -319,6 +322,7 @@ BatchNormGrads batch_norm_act_backward(const Tensor& grad_y, const BatchNormSave
     const bool mask_by_x = params.relu && !mask_by_y;
     Tensor masked = mask_by_y ? empty_like(grad_y) : Tensor();
     if (grad_y.numel() > 0) {
+      count_work({0, 2 * bytes_of({&grad_y, &saved.x}) + bytes_of({&grads.x, &saved.residual_y, &masked})});
       const auto scale = scale_of<T>(saved.weight, saved.invstd);
       const auto reduced = reduce_parts<T>(parts, grad_y, saved, scale, mask_by_x, masked);
       parameter_gradients<T>(parts, reduced, saved.invstd, grads);

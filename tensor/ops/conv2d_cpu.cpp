@@ -124,6 +124,16 @@ F choose(const Conv2dSizes& z, F plain, F packed, F winograd) {
   return path == Path::plain ? plain : path == Path::packed ? packed : winograd;
 }
 
+// Any of the three passes; the operands are its tensors.
+void count(const Conv2dSizes& z, std::initializer_list<const Tensor*> operands) {
+  if (!profiling()) return;
+  const auto& p = z.params;
+  const double kernel = static_cast<double>(z.kernel_h * z.kernel_w * z.group_in());
+  count_work({2 * static_cast<double>(z.out_rows() * z.out_channels) * kernel, bytes_of(operands)},
+             fmt::format("{}x{} s{} {}x{}x{} -> {}{}", z.kernel_h, z.kernel_w, p.stride, z.in_h, z.in_w,
+                         z.in_channels, z.out_channels, p.groups > 1 ? fmt::format(" g{}", p.groups) : ""));
+}
+
 }  // namespace
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params) {
@@ -134,6 +144,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
     check_shape("conv2d", "bias", bias, {z.out_channels});
   }
   Tensor y = Tensor::empty(z.out_shape(), x.options());
+  count(z, {&x, &weight, &y});
   dispatch_float(x.dtype(), "conv2d", [&]<class T>() {
     const T* const bias_data = bias.defined() ? bias.data<T>() : nullptr;
     const auto run = choose(z, &conv2d_plain<T>, &conv2d_fast<T>, &conv2d_winograd<T>);
@@ -148,6 +159,7 @@ Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape
   check_shape("conv2d_backward_input", "dy", dy, z.out_shape());
   check_dtype("conv2d_backward_input", "weight", weight, dy.dtype());
   Tensor dx = Tensor::empty(x_shape, dy.options());
+  count(z, {&dy, &weight, &dx});
   dispatch_float(dy.dtype(), "conv2d_backward_input", [&]<class T>() {
     const auto run = choose(z, &conv2d_backward_input_plain<T>, &conv2d_backward_input_fast<T>,
                             &conv2d_backward_input_winograd<T>);
@@ -162,6 +174,7 @@ Tensor conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Shape& we
   check_shape("conv2d_backward_weight", "dy", dy, z.out_shape());
   check_dtype("conv2d_backward_weight", "x", x, dy.dtype());
   Tensor dweight = Tensor::empty(weight_shape, dy.options());
+  count(z, {&dy, &x, &dweight});
   dispatch_float(dy.dtype(), "conv2d_backward_weight", [&]<class T>() {
     const auto run = choose(z, &conv2d_backward_weight_plain<T>, &conv2d_backward_weight_fast<T>,
                             &conv2d_backward_weight_winograd<T>);

@@ -157,6 +157,7 @@ Tensor unary(UnaryOp op, const Tensor& x) {
   check(x.defined(), "{}: x is undefined", name_of(op));
   return dispatch_float(x.dtype(), name_of(op), [&]<class T>() {
     Tensor y = empty_like(x);
+    count_work({0, bytes_of({&x, &y})}, name_of(op));
     const T* x_data = x.data<T>();
     T* y_data = y.data<T>();
     with_functor(op, [&](auto functor) {
@@ -173,6 +174,7 @@ Tensor unary_backward(UnaryOp op, const Tensor& saved, const Tensor& grad_y) {
   check_shape(name_of(op), "grad_y", grad_y, saved.shape());
   return dispatch_float(saved.dtype(), name_of(op), [&]<class T>() {
     Tensor grad_x = empty_like(saved);
+    count_work({0, bytes_of({&saved, &grad_y, &grad_x})}, name_of(op));
     const T* saved_data = saved.data<T>();
     const T* grad_y_data = grad_y.data<T>();
     T* grad_x_data = grad_x.data<T>();
@@ -190,6 +192,7 @@ Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
   check_pair(name_of(op), "a", a, "b", b);
   return dispatch_float(a.dtype(), name_of(op), [&]<class T>() {
     Tensor y = Tensor::empty(broadcast_shapes(a.shape(), b.shape(), name_of(op)), a.options());
+    count_work({0, bytes_of({&a, &b, &y})}, name_of(op));
     with_functor(op, [&](auto functor) {
       broadcast_loop<T>(a, b, y, [=](T x1, T x2, std::int64_t) { return functor.value(x1, x2); });
     });
@@ -235,6 +238,7 @@ Tensor div(const Tensor& a, const Tensor& b) { return binary(BinaryOp::div, a, b
 void add_inplace(Tensor& a, const Tensor& b) {
   check_pair("add_inplace", "a", a, "b", b);
   check_shape("add_inplace", "b", b, a.shape());
+  count_work({0, 2 * bytes_of({&a}) + bytes_of({&b})});
   dispatch_float(a.dtype(), "add_inplace", [&]<class T>() {
     T* a_data = a.data<T>();
     const T* b_data = b.data<T>();

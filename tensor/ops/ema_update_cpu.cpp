@@ -25,6 +25,7 @@ void ema_update(std::span<const EmaPair> pairs, double m) {
     check_shape("ema_update", "source", source, target.shape());
     dispatch_float(target.dtype(), "ema_update", []<class T>() {});
     sizes.push_back(target.numel());
+    count_work({0, 2 * bytes_of({&target}) + bytes_of({&source})});
   }
   parallel_sweep(sizes, [&](std::size_t i, std::int64_t begin, std::int64_t end) {
     Tensor target = pairs[i].target;

@@ -150,6 +150,9 @@ InfoNceResult info_nce(const Tensor& query, const Tensor& positive, const Tensor
   check_arguments(in);
   return dispatch_float(query.dtype(), "info_nce", [&]<class T>() {
     const Plan plan(query, queue);
+    // q·queueᵀ, and for the gradient its softmax·queue.
+    count_work({(want_grad ? 4.0 : 2.0) * static_cast<double>(query.numel() * queue.size(0)),
+                bytes_of({&query, &positive, &queue})});
     const auto entries = static_cast<std::size_t>(plan.parts * plan.rows);
     Partial<T> partial{std::vector<T>(entries), std::vector<double>(entries), {}};
     InfoNceResult result;

@@ -35,6 +35,14 @@ std::int64_t rows_of(const Tensor& x) {
   return rows;
 }
 
+// Any of the three products; the operands are its tensors.
+void count(std::int64_t rows, std::int64_t in, std::int64_t out,
+           std::initializer_list<const Tensor*> operands) {
+  if (!profiling()) return;
+  count_work({2 * static_cast<double>(rows * in * out), bytes_of(operands)},
+             fmt::format("{}x{} -> {}", rows, in, out));
+}
+
 }  // namespace
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
@@ -48,6 +56,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
       for (std::int64_t row = 0; row < rows; ++row) std::copy_n(bias.data<T>(), out, y.data<T>() + row * out);
     parallel_gemm(false, true, rows, out, in, T(1), x.data<T>(), in, weight.data<T>(), in,
                   bias.defined() ? T(1) : T(0), y.data<T>(), out);
+    count(rows, in, out, {&x, &weight, &y});
     return y;
   });
 }
@@ -63,6 +72,7 @@ Tensor linear_backward_x(const Tensor& grad_y, const Tensor& weight) {
     Tensor grad_x = Tensor::empty(with_last(grad_y.shape(), in), grad_y.options());
     parallel_gemm(false, false, rows_of(grad_y), in, out, T(1), grad_y.data<T>(), out, weight.data<T>(), in,
                   T(0), grad_x.data<T>(), in);
+    count(rows_of(grad_y), in, out, {&grad_y, &weight, &grad_x});
     return grad_x;
   });
 }
@@ -78,6 +88,7 @@ Tensor linear_backward_weight(const Tensor& grad_y, const Tensor& x) {
     Tensor grad_weight = Tensor::empty({out, in}, x.options());
     parallel_gemm(true, false, out, in, rows_of(x), T(1), grad_y.data<T>(), out, x.data<T>(), in, T(0),
                   grad_weight.data<T>(), in);
+    count(rows_of(x), in, out, {&grad_y, &x, &grad_weight});
     return grad_weight;
   });
 }

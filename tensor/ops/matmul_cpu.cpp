@@ -44,6 +44,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulParams& params) {
   return dispatch_float(a.dtype(), "matmul", [&]<class T>() {
     const bool batched = a.dim() == 3;
     Tensor y = Tensor::empty(batched ? Shape{s.batch, s.m, s.n} : Shape{s.m, s.n}, a.options());
+    count_work({2 * static_cast<double>(s.batch * s.m * s.n * s.k), bytes_of({&a, &b, &y})});
     const T* a_data = a.data<T>();
     const T* b_data = b.data<T>();
     T* y_data = y.data<T>();

@@ -29,6 +29,7 @@ MaxPool2dResult max_pool2d(const Tensor& x, const MaxPool2dParams& params) {
   return dispatch_float(x.dtype(), "max_pool2d", [&]<class T>() {
     const Shape out{s.batch, s.out_h, s.out_w, s.channels};
     MaxPool2dResult result{Tensor::empty(out, x.options()), Tensor::empty(out, {DType::uint8, x.device()})};
+    count_work({0, bytes_of({&x, &result.y, &result.tap})});
     const T* x_data = x.data<T>();
     T* y_data = result.y.data<T>();
     std::uint8_t* tap_data = result.tap.data<std::uint8_t>();
@@ -52,6 +53,7 @@ Tensor max_pool2d_backward(const Tensor& grad_y, const Tensor& tap, const Shape&
   check_shape("max_pool2d", "grad_y", grad_y, tap.shape());
   return dispatch_float(grad_y.dtype(), "max_pool2d", [&]<class T>() {
     Tensor grad_x = Tensor::empty(x_shape, grad_y.options());
+    count_work({0, bytes_of({&grad_y, &tap, &grad_x})});
     const T* grad_y_data = grad_y.data<T>();
     const std::uint8_t* tap_data = tap.data<std::uint8_t>();
     T* grad_x_data = grad_x.data<T>();

@@ -75,6 +75,7 @@ double match_entry(const T* a, const T* b, const Sizes& s, std::int64_t first, s
 
 NearestRows nearest_rows(const Tensor& a, const Tensor& b, std::int64_t entries, bool want_margin) {
   const Sizes s = check_sizes(a, b, entries);
+  count_work({2 * static_cast<double>(a.numel() * s.rows_b), bytes_of({&a, &b})});
   NearestRows result;
   result.index = Tensor::empty({a.size(0)}, {DType::int64, a.device()});
   std::vector<double> margins(static_cast<std::size_t>(entries));

@@ -89,6 +89,8 @@ void sgd_update(std::span<const SgdEntry> entries, const Tensor& lr, const SgdPa
     check_entry(entry, params);
     dispatch_float(entry.param.dtype(), "sgd_update", []<class T>() {});
     sizes.push_back(entry.param.numel());
+    // The parameter and its momentum are read and written.
+    count_work({0, 2 * bytes_of({&entry.param, &entry.momentum_buffer}) + bytes_of({&entry.grad})});
   }
   const double rate = lr.item();
   parallel_sweep(sizes, [&](std::size_t i, std::int64_t begin, std::int64_t end) {
