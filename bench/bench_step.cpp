@@ -6,6 +6,7 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <numeric>
 #include <optional>
 
 #include <nlohmann/json.hpp>
@@ -15,8 +16,11 @@
 #include "apps/support/command_line.h"
 #include "densecl/model.h"
 #include "densecl/report/profile_report.h"
+#include "densecl/state_file.h"
+#include "nn/state.h"
 #include "optim/sgd.h"
 #include "tensor/cpu/threads.h"
+#include "tensor/io/safetensors.h"
 #include "tensor/random.h"
 
 namespace {
@@ -37,6 +41,7 @@ struct Options {
   int steps = 6;
   int warmup = 2;
   bool profile = false;
+  std::string start;
 };
 
 void check_backend(const Options& o) {
@@ -58,6 +63,7 @@ void add_flags(dcl::apps::CommandLine& line, Options& o) {
   line.option("--threads", o.threads, "threads", 1, 1024);
   line.option("--steps", o.steps, "timed steps", 1, 1'000'000);
   line.option("--warmup", o.warmup, "steps before them", 0, 1'000'000);
+  line.option("--start", o.start, "write here what it begins with, and print the loss of each step");
   line.option("--profile", o.profile, "print where the time of the timed steps went, op by op");
   line.check([&o] { check_backend(o); });
 }
@@ -82,8 +88,18 @@ Tensor random_pictures(const Options& o, std::uint8_t view) {
   return pictures;
 }
 
-std::function<void()> training_step(densecl::ContrastiveModel& model, dcl::optim::Sgd& sgd,
-                                    const Options& o) {
+// What another program needs to take the same steps: see bench/libtorch/.
+void write_start(const densecl::ContrastiveModel& model, const Options& o) {
+  std::vector<tensor::io::NamedTensor> all;
+  for (const auto& [name, each] : densecl::to_file_layout(model.state())) all.push_back({name, each});
+  all.push_back({"view_q", dcl::nn::to_pytorch_layout(random_pictures(o, 0))});
+  all.push_back({"view_k", dcl::nn::to_pytorch_layout(random_pictures(o, 1))});
+  tensor::io::write_safetensors(o.start, all);
+}
+
+// A step; it returns its loss.
+std::function<double()> training_step(densecl::ContrastiveModel& model, dcl::optim::Sgd& sgd,
+                                      const Options& o) {
   std::vector<std::int64_t> order(static_cast<std::size_t>(o.batch));
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int64_t>(i);
   return [&model, &sgd, query = random_pictures(o, 0), key = random_pictures(o, 1), lr = Tensor::scalar(0.03),
@@ -93,31 +109,39 @@ std::function<void()> training_step(densecl::ContrastiveModel& model, dcl::optim
     sgd.step(lr);
     sgd.zero_grad();  // here, as the trainer does: the next forward pass has their memory
     model.enqueue(out.keys, out.dense_keys);
+    return out.loss.value().item();
   };
 }
 
-std::function<void()> forward_step(densecl::ContrastiveModel& model, const Options& o) {
+// The backbone's features in evaluation mode; it returns their sum.
+std::function<double()> forward_step(densecl::ContrastiveModel& model, const Options& o) {
   model.encoder_q().set_training(false);
   return [&model, pictures = random_pictures(o, 0)] {
     const dcl::autograd::NoGradGuard no_grad;
-    model.encoder_q().backbone().forward(pictures);
+    const auto features = model.encoder_q().backbone().forward(pictures).value().to_vector<float>();
+    return std::accumulate(features.begin(), features.end(), 0.0);
   };
 }
 
-// Seconds of each timed step.
-std::vector<double> time_steps(const std::function<void()>& step, const Options& o) {
+struct Steps {
+  std::vector<double> seconds;  // of each timed one
+  std::vector<double> losses;   // of all
+};
+
+Steps time_steps(const std::function<double()>& step, const Options& o) {
   std::optional<tensor::ProfileRecording> recording;
   if (o.profile) recording.emplace();
-  std::vector<double> times;
+  Steps steps;
   for (int i = 0; i < o.warmup + o.steps; ++i) {
     if (i == o.warmup && recording) recording->restart();
     const auto start = std::chrono::steady_clock::now();
-    step();
+    steps.losses.push_back(step());
     if (i >= o.warmup)
-      times.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+      steps.seconds.push_back(
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   if (recording) std::cout << densecl::report::profile_table(*recording, recording->now(), o.steps) << "\n\n";
-  return times;
+  return steps;
 }
 
 double median(std::vector<double> values) {
@@ -136,18 +160,20 @@ void run(const Options& o) {
   dcl::optim::Sgd sgd(model.parameters(), {.momentum = 0.9, .weight_decay = 1e-4});
   const auto step = o.method == "forward" ? forward_step(model, o) : training_step(model, sgd, o);
   const std::int64_t start = resident_mib();
-  const double seconds = median(time_steps(step, o));
-  const nlohmann::ordered_json line{{"arch", o.arch},
-                                    {"size", o.size},
-                                    {"batch", o.batch},
-                                    {"queue", o.queue},
-                                    {"method", o.method},
-                                    {"precision", o.precision},
-                                    {"device", o.device},
-                                    {"threads", o.threads},
-                                    {"pairs_per_s", static_cast<double>(o.batch) / seconds},
-                                    {"peak_MiB", peak_mib()},
-                                    {"start_MiB", start}};
+  if (!o.start.empty()) write_start(model, o);
+  const Steps steps = time_steps(step, o);
+  nlohmann::ordered_json line{{"arch", o.arch},
+                              {"size", o.size},
+                              {"batch", o.batch},
+                              {"queue", o.queue},
+                              {"method", o.method},
+                              {"precision", o.precision},
+                              {"device", o.device},
+                              {"threads", o.threads},
+                              {"pairs_per_s", static_cast<double>(o.batch) / median(steps.seconds)},
+                              {"peak_MiB", peak_mib()},
+                              {"start_MiB", start}};
+  if (!o.start.empty()) line["losses"] = steps.losses;
   std::cout << line.dump() << '\n';
 }
 
