@@ -111,7 +111,7 @@ std::string to_toml(const TrainConfig& config) {
   std::string text;
   std::string_view group;
   for (const auto& field : config_fields()) {
-    if (field.name == "resume" || field.name == "overwrite") continue;
+    if (field.name == "resume" || field.name == "overwrite" || field.name == "profile") continue;
     if (std::exchange(group, field.group) != field.group)
       text += fmt::format("{}# {}\n", text.empty() ? "" : "\n", field.group);
     if (is_open(config, field)) continue;

@@ -83,6 +83,7 @@ struct TrainConfig {
   std::int64_t save_freq = 1;  // epochs
   std::int64_t keep = 3;
   std::int64_t skip_nonfinite = 0;
+  bool profile = false;  // show where the time of a few steps goes
 
   bool operator==(const TrainConfig&) const = default;
 };
@@ -112,7 +113,8 @@ void check_against_set(const TrainConfig& config, std::int64_t pictures);
 /// milestones.
 TrainConfig resolved(TrainConfig config);
 
-/// TOML that runs the same thing again. `resume` and `overwrite` are acts, not part of the run, and left out.
+/// TOML that runs the same thing again. `resume`, `overwrite` and `profile` are acts, not part of the run,
+/// and left out.
 std::string to_toml(const TrainConfig& config);
 
 ModelOptions model_options(const TrainConfig& config);

@@ -134,6 +134,9 @@ const std::array kFields = {
     ConfigField{"deterministic", "", kRunning,
                 "insist on equal bits in equal runs; on the CPU it is always so", &C::deterministic,
                 Role::running},
+    ConfigField{"profile", "", kRunning,
+                "after a dozen steps print where their time goes, op by op; trace.json for chrome://tracing",
+                &C::profile, Role::running},
 };
 
 std::int64_t parse_integer(const std::string& text) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <filesystem>
+#include <sstream>
 
 #include "data/open_source.h"
 #include "densecl/augment_config.h"
@@ -43,6 +45,7 @@ Trainer::Trainer(const TrainConfig& config)
       optimizer_(model_.parameters(), sgd_params(config)),
       step_(config_, iterations_, model_, optimizer_) {
   state_.pictures = source_->size();
+  if (config_.profile) profile_.emplace();
   const auto to_log = [&](std::string line) { say(Level::warning, std::move(line)); };
   if (const auto checkpoint = find_checkpoint(config_, to_log)) {
     check_same_run(*checkpoint, config_, state_.pictures, to_log);
@@ -95,6 +98,7 @@ TrainResult Trainer::run(report::Observer& observer, const std::function<bool()>
     if (epoch_to_save() && !done() && !stopped) save(observer);
   }
   if (stopped && !done()) observer.on_message(Level::info, "stopped by a signal");
+  if (profile_) finish_profile(observer);
   if (state_.position.step > 0 && save_tried_ != state_.position) save(observer);
   flush_messages(observer);
   observer.on_finish();
@@ -105,6 +109,7 @@ bool Trainer::train_one_epoch(report::Observer& observer, const std::function<bo
   const std::int64_t epoch = state_.position.epoch;
   while (state_.position.epoch == epoch && !done() && !should_stop()) {
     clock_.start_step();
+    if (profile_) profile_->start_step();
     data::Batch batch = next_batch();
     clock_.data_ready(batch.ready);
     const Position at = state_.position;
@@ -120,6 +125,7 @@ bool Trainer::train_one_epoch(report::Observer& observer, const std::function<bo
     }
     count(batch, step);
     clock_.end_step();
+    if (profile_ && profile_->end_step()) finish_profile(observer);
     flush_messages(observer);
     if (step.nonfinite) {
       skip_or_stop(step, observer);
@@ -131,10 +137,29 @@ bool Trainer::train_one_epoch(report::Observer& observer, const std::function<bo
 }
 
 data::Batch Trainer::next_batch() {
+  const tensor::ProfileScope scope("wait for pictures");
   if (!first_batch_) return loader_->next();
   data::Batch batch = std::move(*first_batch_);
   first_batch_.reset();
   return batch;
+}
+
+// What it shows is for people; a trace that cannot be written ends no run.
+void Trainer::finish_profile(report::Observer& observer) {
+  try {
+    if (profile_->open()) {
+      const auto file = std::filesystem::path(config_.output_dir) / "trace.json";
+      std::istringstream table(profile_->finish(file));
+      for (std::string line; std::getline(table, line);) observer.on_message(Level::info, line);
+      observer.on_message(Level::info, fmt::format("profile: trace in {}", file.string()));
+    } else {
+      observer.on_message(Level::warning, "profile: the run was over before its third step, nothing to show");
+    }
+  } catch (const std::exception& error) {
+    all_saved_ = false;
+    observer.on_message(Level::error, error.what());
+  }
+  profile_.reset();
 }
 
 void Trainer::count(const data::Batch& batch, const StepResult& step) {

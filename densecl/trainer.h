@@ -15,6 +15,7 @@
 #include "densecl/config.h"
 #include "densecl/model.h"
 #include "densecl/report/observer.h"
+#include "densecl/report/profile_report.h"
 #include "densecl/trainer_clock.h"
 #include "densecl/trainer_step.h"
 #include "optim/sgd.h"
@@ -66,6 +67,7 @@ class Trainer {
   data::Batch next_batch();
   void skip_or_stop(const StepResult& step, report::Observer& observer);
   void count(const data::Batch& batch, const StepResult& step);
+  void finish_profile(report::Observer& observer);
   void report_step(const Position& at, const StepResult& step, report::Observer& observer);
   void save(report::Observer& observer);
 
@@ -84,6 +86,8 @@ class Trainer {
   std::optional<Position> save_tried_;  // where the last save was, whatever came of it
   bool all_saved_ = true;
   std::chrono::milliseconds patience_{10'000};
+
+  std::optional<report::StepProfile> profile_;
 
   std::mutex messages_mutex_;
   std::vector<std::pair<report::Level, std::string>> messages_;  // from loader threads, and from before run()

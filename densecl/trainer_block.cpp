@@ -13,8 +13,8 @@ namespace {
 constexpr double kMiB = 1024.0 * 1024.0;
 
 // Millions of numbers that one forward pass of a picture of 224² keeps for the backward pass: what its
-// convolutions give (as torchvision's models do; "activations" of Radosavovic et al., "Designing Network Design
-// Spaces", 2020), and what the pooling behind the first one and its residual blocks give. The other
+// convolutions give (as torchvision's models do; "activations" of Radosavovic et al., "Designing Network
+// Design Spaces", 2020), and what the pooling behind the first one and its residual blocks give. The other
 // activations are made again (autograd::Saved).
 double kept_activations(const std::string& arch) {
   static const std::map<std::string, double> millions = {{"resnet18", 2.5 + 1.0},

@@ -78,6 +78,24 @@ std::string profile_table(const tensor::ProfileRecording& recording, double seco
   return table;
 }
 
+void StepProfile::start_step() {
+  if (steps_ == kSkipped) recording_.emplace();
+}
+
+bool StepProfile::end_step() {
+  ++steps_;
+  if (!recording_) return false;
+  seconds_ = recording_->now();
+  return steps_ == kSkipped + kSteps;
+}
+
+std::string StepProfile::finish(const std::filesystem::path& file) {
+  const std::string table = profile_table(*recording_, seconds_, steps_ - kSkipped);
+  write_trace(*recording_, file);
+  recording_.reset();
+  return table;
+}
+
 void write_trace(const tensor::ProfileRecording& recording, const std::filesystem::path& file) {
   std::ofstream out(file);
   out << R"({"displayTimeUnit":"ms","traceEvents":[)";

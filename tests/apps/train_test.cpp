@@ -158,6 +158,25 @@ TEST(Train, MocoV2HasOneLoss) {
   EXPECT_EQ(metrics[1].find("dense"), std::string::npos);
 }
 
+// A shorter run than the dozen steps shows what it has; where it is over too soon it says so. The checkpoints
+// are those of the run without.
+TEST(Train, ProfilesItsSteps) {
+  const auto& place = reference().place;
+  const auto result = place.train("profiled", {"--profile", "--max-iters", "5"});
+  EXPECT_EQ(result.status, 0) << result.err;
+  const auto trace = place.path("profiled") / "trace.json";
+  for (const char* part :
+       {"GFLOP/s", "\nconv2d_backward_weight ", "\nwait for pictures ", "\n(between ops) "})
+    EXPECT_NE(result.out.find(part), std::string::npos) << part << " in\n" << result.out;
+  EXPECT_NE(result.out.find("profile: trace in " + trace.string()), std::string::npos);
+  EXPECT_TRUE(std::filesystem::exists(trace));
+  const auto plain = place.train("plain", {"--max-iters", "5"});
+  EXPECT_EQ(metrics_of(place.path("profiled")), metrics_of(place.path("plain")));
+  const auto brief = place.train("brief", {"--profile", "--max-iters", "2"});
+  EXPECT_EQ(brief.status, 0);
+  EXPECT_NE(brief.out.find("over before its third step"), std::string::npos) << brief.out;
+}
+
 TEST(Train, LambdaIsZeroWhileItWarmsUp) {
   const auto& place = reference().place;
   EXPECT_EQ(place.train("warm", {"--lambda-warmup", "2", "--max-iters", "3"}).status, 0);
