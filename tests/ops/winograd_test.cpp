@@ -104,7 +104,7 @@ double rms_error(const Tensor& actual, const Tensor& exact) {
 }
 
 // What is called float32 keeps float32's accuracy: at most ten times the error of a plain float32 product on
-// the same data. About six is what the transforms cost (winograd_kernels.h), so eight would be a regression.
+// the same data. The transforms cost a factor of two to five, so eight would be a regression.
 TEST(Winograd, RoundsLessThanEightTimesWhatAPlainProductDoes) {
   for (const std::int64_t channels : {32, 64, 256}) {
     const Case floats({{2, 14, 16, channels}, channels, 1}, DType::float32);
