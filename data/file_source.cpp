@@ -7,6 +7,7 @@
 #include <set>
 
 #include "tensor/check.h"
+#include "tensor/io/list_folder.h"
 
 namespace dcl::data {
 
@@ -19,18 +20,21 @@ namespace {
 // system.
 void collect(const fs::path& folder, const fs::path& below, std::set<fs::path>& seen,
              std::vector<std::string>& files) {
-  if (!seen.insert(fs::canonical(folder)).second) return;
-  std::vector<fs::directory_entry> entries(fs::directory_iterator(folder), {});
-  std::sort(entries.begin(), entries.end());
+  std::error_code error;
+  const fs::path real = fs::canonical(folder, error);
+  check(!error, "{}: {}", folder.string(), error.message());
+  if (!seen.insert(real).second) return;
+  const std::vector<fs::path> entries = tensor::io::list_folder(folder, error);
+  check(!error, "{}: {}", folder.string(), error.message());
   for (const auto& entry : entries) {
-    const fs::path relative = below / entry.path().filename();
-    std::error_code error;
-    const fs::file_status status = entry.status(error);
+    const fs::path relative = below / entry.filename();
+    std::error_code unknown;
+    const fs::file_status status = fs::status(entry, unknown);
     // A link to nowhere, or to itself, is a picture that cannot be read: not one fewer without a word.
-    const bool lost = entry.is_symlink(error) && !fs::exists(status);
+    const bool lost = !fs::exists(status) && fs::is_symlink(entry, unknown);
     if (fs::is_directory(status))
-      collect(entry.path(), relative, seen, files);
-    else if ((fs::is_regular_file(status) || lost) && is_picture_name(entry.path()))
+      collect(entry, relative, seen, files);
+    else if ((fs::is_regular_file(status) || lost) && is_picture_name(entry))
       files.push_back(relative.string());
   }
 }
@@ -50,11 +54,7 @@ std::vector<std::string> find_pictures(const fs::path& folder) {
   check(fs::is_directory(folder, error), "{}: not a folder", folder.string());
   std::set<fs::path> seen;
   std::vector<std::string> files;
-  try {
-    collect(folder, {}, seen, files);
-  } catch (const fs::filesystem_error& failed) {
-    fail("{}: {}", failed.path1().string(), failed.code().message());
-  }
+  collect(folder, {}, seen, files);
   std::sort(files.begin(), files.end());
   return files;
 }

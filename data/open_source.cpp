@@ -14,13 +14,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Archives beside photos do not make a set of shards: they may be what somebody packed the photos into.
-bool holds_archives(const fs::path& folder) {
+// Shards, and not an archive that lies among the pictures or their folders, where perhaps it was packed to.
+bool holds_only_archives(const fs::path& folder) {
   std::error_code error;
   bool archives = false;
   for (const auto& path : tensor::io::list_folder(folder, error)) {
-    if (std::error_code broken_link; fs::is_directory(path, broken_link)) return false;
-    if (is_picture_name(path)) return false;
+    if (std::error_code broken_link; is_picture_name(path) || fs::is_directory(path, broken_link))
+      return false;
     archives |= path.extension() == ".tar";
   }
   return archives;
@@ -41,7 +41,7 @@ std::string detect_format(const fs::path& path) {
   if (fs::is_regular_file(path, error)) return "list";
   if (fs::is_directory(path / "JPEGImages", error)) return "voc";
   if (fs::is_directory(path / "annotations", error) || !coco_splits(path).empty()) return "coco";
-  return holds_archives(path) ? "tar" : "folder";
+  return holds_only_archives(path) ? "tar" : "folder";
 }
 
 std::unique_ptr<Source> open_source(const fs::path& path, const SourceOptions& options) {

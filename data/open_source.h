@@ -22,7 +22,7 @@ struct SourceOptions {
 };
 
 /// The format that "auto" stands for, told by looking at `path`: a name that ends in .lmdb or a folder with a
-/// data.mdb is "lmdb"; a .tar file, or a folder that holds .tar files and neither pictures nor folders,
+/// data.mdb is "lmdb"; a .tar file, or a folder that holds .tar files, no picture files and no other folders,
 /// "tar"; another file "list"; a folder with JPEGImages in it "voc", one with COCO's folders or annotations
 /// "coco", any other "folder".
 std::string detect_format(const std::filesystem::path& path);

@@ -13,11 +13,18 @@
 
 namespace dcl::data {
 
+namespace fs = std::filesystem;
+
 namespace {
 
 constexpr std::int64_t kBlock = 512;
 constexpr std::int64_t kMostExtension = 1 << 20;  // bytes of a long name or a pax header
 constexpr std::int64_t kMostSize = std::numeric_limits<std::int64_t>::max() / 2;
+
+constexpr char kHardLink = '1';
+constexpr char kSymbolicLink = '2';
+constexpr int kMostHops = 40;  // of links to links, as Linux follows them
+constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
 
 using Block = std::array<std::uint8_t, kBlock>;
 
@@ -61,66 +68,8 @@ std::string name_of(const Block& block) {
   return prefix.empty() ? text(block, 0, 100) : prefix + "/" + text(block, 0, 100);
 }
 
-// Which members are links, and to what.
-class Links {
- public:
-  void add(std::size_t member, std::string target, bool symbolic) {
-    links_.push_back({member, std::move(target), symbolic});
-  }
-
-  // Gives each link the place of the file that it leads to, or of none.
-  void resolve(std::vector<TarMember>& members) const {
-    if (links_.empty()) return;
-    const auto next = next_members(members);
-    for (const Link& link : links_) {
-      std::size_t at = link.member;
-      int steps = 0;
-      for (auto found = next.find(at); found != next.end() && steps < kMostSteps; ++steps) {
-        at = found->second;
-        found = next.find(at);
-      }
-      if (at >= members.size() || next.contains(at)) continue;
-      members[link.member].offset = members[at].offset;
-      members[link.member].size = members[at].size;
-    }
-  }
-
- private:
-  static constexpr int kMostSteps = 40;  // of a chain of links, as in Linux
-  struct Link {
-    std::size_t member;
-    std::string target;
-    bool symbolic;
-  };
-
-  static std::string plain(const std::filesystem::path& path) { return path.lexically_normal().string(); }
-
-  // The member that each link names, members.size() where there is none: a hard link the last one of that
-  // name before it, a symbolic one, whose target is seen from its own folder, the last one of all.
-  std::unordered_map<std::size_t, std::size_t> next_members(const std::vector<TarMember>& members) const {
-    std::unordered_map<std::string, std::size_t> by_name;
-    std::unordered_map<std::size_t, std::size_t> next;
-    const auto find = [&](const std::filesystem::path& name) {
-      const auto found = by_name.find(plain(name));
-      return found == by_name.end() ? members.size() : found->second;
-    };
-    auto link = links_.begin();
-    for (std::size_t i = 0; i < members.size(); ++i) {
-      if (link != links_.end() && link->member == i) {
-        if (!link->symbolic) next[i] = find(link->target);
-        ++link;
-      }
-      by_name[plain(members[i].name)] = i;
-    }
-    for (const Link& each : links_)
-      if (each.symbolic)
-        next[each.member] =
-            find(std::filesystem::path(members[each.member].name).parent_path() / each.target);
-    return next;
-  }
-
-  std::vector<Link> links_;  // in the order of their members
-};
+// The same for all ways to write a path: "./a//b.jpg" is "a/b.jpg".
+std::string normal(const fs::path& path) { return path.lexically_normal().string(); }
 
 class Indexer {
  public:
@@ -129,7 +78,7 @@ class Indexer {
 
   std::vector<TarMember> run() {
     while (!at_end()) step();
-    links_.resolve(members_);
+    resolve_links();
     return std::move(members_);
   }
 
@@ -157,29 +106,24 @@ class Indexer {
     const char kind = static_cast<char>(header_[156]);
     const std::int64_t start = at_ + kBlock;
     const bool extension = kind == 'L' || kind == 'K' || kind == 'x';
-    const bool only_header = kind >= '1' && kind <= '6';  // links, devices, a folder, a pipe
-    const std::int64_t bytes = extension ? *size : only_header ? 0 : next_size_.value_or(*size);
-    const std::string name = next_name_.value_or(name_of(header_));
+    const bool empty = kind >= '1' && kind <= '6';  // links, devices, folders, pipes: whatever size they name
+    const std::int64_t bytes = empty ? 0 : extension ? *size : next_.size.value_or(*size);
+    const std::string name = next_.name.value_or(name_of(header_));
+    check(extension || (kind != 'S' && !next_.sparse),
+          "{}: {}: sparse files are not supported, archive it without tar's --sparse", source_,
+          next_.sparse_name.value_or(name));
     check(bytes <= size_ - start, "{}: cut off, {} needs {} bytes from byte {} on and the archive has {}",
           source_, name, bytes, start, size_);
     if (extension) {
       extend(kind, contents(start, bytes));
     } else {
-      add(kind, {name, start, bytes});
-      next_name_.reset();
-      next_target_.reset();
-      next_size_.reset();
-      next_sparse_ = false;
+      const bool link = kind == kHardLink || kind == kSymbolicLink;
+      if (link) links_.push_back({members_.size(), kind, next_.target.value_or(text(header_, 157, 100))});
+      if (link || kind == '0' || kind == '\0' || kind == '7')
+        members_.push_back({name, link ? kNowhere : start, bytes});
+      next_ = {};
     }
     at_ = start + (bytes + kBlock - 1) / kBlock * kBlock;
-  }
-
-  void add(char kind, TarMember member) {
-    check(!next_sparse_ && kind != 'S', "{}: {} is a sparse file, which cannot be read from an archive",
-          source_, member.name);
-    const bool link = kind == '1' || kind == '2';
-    if (link) links_.add(members_.size(), next_target_.value_or(text(header_, 157, 100)), kind == '2');
-    if (link || kind == '0' || kind == '\0' || kind == '7') members_.push_back(std::move(member));
   }
 
   Block block_at(std::int64_t offset) const {
@@ -199,8 +143,8 @@ class Indexer {
 
   // What a header of kind 'L', 'K' or 'x' says of the next file.
   void extend(char kind, const std::string& contents) {
-    if (kind != 'x') {
-      (kind == 'L' ? next_name_ : next_target_) = contents.substr(0, contents.find('\0'));
+    if (kind == 'L' || kind == 'K') {
+      (kind == 'L' ? next_.name : next_.target) = contents.substr(0, contents.find('\0'));
       return;
     }
     for (std::string_view rest = contents; !rest.empty();) rest.remove_prefix(pax_record(rest));
@@ -218,30 +162,73 @@ class Indexer {
     const std::size_t equals = std::min(record.find('='), record.size());
     const std::string_view key = record.substr(0, equals);
     const std::string_view value = record.substr(std::min(equals + 1, record.size()));
-    if (key == "path") next_name_ = value;
-    if (key == "linkpath") next_target_ = value;
-    if (key.starts_with("GNU.sparse.")) next_sparse_ = true;
+    if (key == "path") next_.name = value;
+    if (key == "linkpath") next_.target = value;
+    next_.sparse |= key.starts_with("GNU.sparse.");
+    if (key == "GNU.sparse.name") next_.sparse_name = value;
     if (key == "size") {
       std::int64_t bytes = -1;
       const auto [last, bad] = std::from_chars(value.data(), value.data() + value.size(), bytes);
       check(bad == std::errc() && last == value.data() + value.size() && bytes >= 0 && bytes <= kMostSize,
             "{}: broken tar archive, a pax size '{}' before byte {}", source_, value, at_);
-      next_size_ = bytes;
+      next_.size = bytes;
     }
     return length;
   }
+
+  // Gives links the place of the file that they lead to. As when the archive is unpacked, a hard link is to
+  // what has the name by then, a symbolic one to what has it in the end.
+  void resolve_links() {
+    if (links_.empty()) return;
+    std::unordered_map<std::string, std::size_t> named;  // the last of each name, so far
+    const auto find = [&](const fs::path& path) {
+      const auto found = named.find(normal(path));
+      return found == named.end() ? kNone : found->second;
+    };
+    std::vector<std::size_t> leads_to(members_.size(), kNone);
+    auto link = links_.begin();
+    for (std::size_t i = 0; i < members_.size(); ++i) {
+      if (link != links_.end() && link->member == i) {
+        if (link->kind == kHardLink) leads_to[i] = find(link->target);
+        ++link;
+      }
+      named[normal(members_[i].name)] = i;
+    }
+    for (const auto& [member, kind, target] : links_)
+      if (kind == kSymbolicLink)
+        leads_to[member] = find(fs::path(members_[member].name).parent_path() / target);
+    for (const auto& each : links_) {
+      std::size_t at = each.member;
+      for (int hops = 0; hops < kMostHops && at != kNone && members_[at].offset == kNowhere; ++hops)
+        at = leads_to[at];
+      if (at == kNone) continue;
+      members_[each.member].offset = members_[at].offset;
+      members_[each.member].size = members_[at].size;
+    }
+  }
+
+  // What extended headers say of the file behind them.
+  struct Next {
+    std::optional<std::string> name;
+    std::optional<std::string> target;
+    std::optional<std::int64_t> size;
+    bool sparse = false;                     // only parts of it are stored
+    std::optional<std::string> sparse_name;  // where `name` is a made-up one
+  };
+  struct Link {
+    std::size_t member;
+    char kind;
+    std::string target;
+  };
 
   std::int64_t size_;
   const ReadAt& read_;
   const std::string& source_;
   std::int64_t at_ = 0;  // the header in hand
   Block header_{};
-  std::optional<std::string> next_name_;
-  std::optional<std::string> next_target_;  // of a link
-  bool next_sparse_ = false;
-  std::optional<std::int64_t> next_size_;
+  Next next_;
   std::vector<TarMember> members_;
-  Links links_;
+  std::vector<Link> links_;  // in the order of their members
 };
 
 }  // namespace

@@ -60,7 +60,12 @@ std::string key_of(const std::string& name) {
   return name.substr(0, name.find('.', base));
 }
 
+void check_found(std::int64_t offset, const std::string& name, const std::string& source) {
+  check(offset != kNowhere, "{}: {} is a link to no file of this archive", source, name);
+}
+
 std::int64_t label_from(const Archive& archive, const TarMember& member, const std::string& source) {
+  check_found(member.offset, member.name, source);
   check(member.size <= 64, "{}: {} has {} bytes, expected a class number", source, member.name, member.size);
   std::string text(static_cast<std::size_t>(member.size), '\0');
   archive.read(member.offset, {reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
@@ -114,6 +119,7 @@ void TarSource::index(std::size_t shard) {
 Sample TarSource::read(std::int64_t index) const {
   check_index(index);
   const Picture& picture = pictures_[static_cast<std::size_t>(index)];
+  check_found(picture.offset, picture.name, shards_[picture.shard].string());
   Sample sample{picture.name, std::vector<std::uint8_t>(static_cast<std::size_t>(picture.size)),
                 picture.label};
   Archive(shards_[picture.shard]).read(picture.offset, sample.bytes);

@@ -9,7 +9,8 @@
 namespace dcl::data {
 
 /// The picture files of one archive, or of all *.tar of a folder in bytewise order of their names. A member
-/// KEY.cls with a whole number beside KEY.jpg is its label.
+/// KEY.cls with a whole number beside KEY.jpg is its label. Links are the files that they lead to, see
+/// tar_index.h; one that leads nowhere is a picture that cannot be read.
 class TarSource final : public Source {
  public:
   /// `path`: a .tar file, or a folder that holds some. Throws Error for a file that is missing or no whole

@@ -78,34 +78,44 @@ class Packer {
     return samples;
   }
 
+  // Reads a container again. Throws Error where it does not hold the entries, with `to_delete`, what there is
+  // of it: no run mends a container, each would end with the same error.
+  void verify(const fs::path& container, const std::vector<PackedEntry>& entries,
+              const fs::path& to_delete) const {
+    try {
+      compare(container, entries);
+    } catch (const Error& error) {
+      fail("{}; what was packed is damaged, delete {} to pack it anew", error.what(), to_delete.string());
+    }
+  }
+
   void progress(std::int64_t done, std::int64_t of, const char* what) const {
     if (options_.on_progress) options_.on_progress(done, of, what);
   }
 
  private:
+  void compare(const fs::path& container, const std::vector<PackedEntry>& entries) const {
+    const auto written = open_source(container, {.format = options_.to});
+    const auto count = std::ssize(entries);
+    check(written->size() == count, "{}: holds {} pictures after {} were written", container.string(),
+          written->size(), count);
+    for (std::int64_t first = 0; first < count; first += kAtOnce) {
+      const std::int64_t last = std::min(first + kAtOnce, count);
+      tensor::cpu::parallel_for(last - first, 1, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = first + begin; i < first + end; ++i) {
+          const Sample sample = written->read(i);
+          const auto& entry = entries[static_cast<std::size_t>(i)];
+          check(crc_of(sample.bytes) == entry.crc && sample.label == entry.label,
+                "{}: picture {} ({}) is not what was written", container.string(), i, entry.name);
+        }
+      });
+      progress(last, count, "verified");
+    }
+  }
+
   const Source& source_;
   const PackOptions& options_;
 };
-
-void verify(const fs::path& container, const std::vector<PackedEntry>& entries, const PackOptions& options,
-            const Packer& packer) {
-  const auto written = open_source(container, {.format = options.to});
-  const auto count = std::ssize(entries);
-  check(written->size() == count, "{}: holds {} pictures after {} were written", container.string(),
-        written->size(), count);
-  for (std::int64_t first = 0; first < count; first += kAtOnce) {
-    const std::int64_t last = std::min(first + kAtOnce, count);
-    tensor::cpu::parallel_for(last - first, 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = first + begin; i < first + end; ++i) {
-        const Sample sample = written->read(i);
-        const auto& entry = entries[static_cast<std::size_t>(i)];
-        check(crc_of(sample.bytes) == entry.crc && sample.label == entry.label,
-              "{}: picture {} ({}) is not what was written", container.string(), i, entry.name);
-      }
-    });
-    packer.progress(last, count, "verified");
-  }
-}
 
 }  // namespace
 
@@ -120,7 +130,7 @@ PackResult pack(const Source& source, const fs::path& container, const PackOptio
   if (fs::exists(container, error)) {  // a run that was killed at its very end has nothing left to do
     const auto entries = lmdb ? find_lmdb_pack(container, job) : find_tar_pack(container, job);
     check(entries.has_value(), "{}: is there already, and is no pack of these pictures", container.string());
-    verify(container, *entries, options, packer);
+    packer.verify(container, *entries, container);
     fs::remove_all(partial_path(container), error);
     result.resumed = source.size();
     result.pictures = std::ssize(*entries);
@@ -144,12 +154,7 @@ PackResult pack(const Source& source, const fs::path& container, const PackOptio
   result.pictures = std::ssize(entries);
   result.skipped = source.size() - result.pictures;
   check(!entries.empty(), "{}: none of its {} pictures can be read", source.name(), source.size());
-  const fs::path complete = writer->complete();
-  try {
-    verify(complete, entries, options, packer);
-  } catch (const Error& failed) {
-    fail("{}; remove {} and pack once more", failed.what(), partial_path(container).string());
-  }
+  packer.verify(writer->complete(), entries, partial_path(container));
   writer->publish();
   return result;
 }

@@ -31,8 +31,8 @@ struct PackResult {
 /// and can be taken up again, also after a kill; every picture in it is read again and compared with what was
 /// written before it gets its own name. A container that is there already and was packed from the same set in
 /// the same way is only verified. Samples that cannot be read are named, counted and left out. Throws Error
-/// where nothing can be written, where something else stands in the container's place, and when what was read
-/// again is not what was written.
+/// where nothing can be written, where something else stands in the container's place, and, naming what to
+/// delete, when what was read again is not what was written.
 PackResult pack(const Source& source, const std::filesystem::path& container, const PackOptions& options);
 
 }  // namespace dcl::data

@@ -1,10 +1,11 @@
 // Tar archives that grow, in WebDataset's layout: 000000012.jpg is the picture of sample 12, 000000012.cls
 // its label, 000000012.json its name. They grow in a folder beside a journal: a line an append, written and
-// synced after the archive itself, so what the journal tells of is whole; the rest is cut off when the pack
-// is taken up again.
+// synced after the archive itself, so what the journal tells of is whole; the rest, shards that it does not
+// know among it, goes when the pack is taken up again.
 #include <algorithm>
 #include <array>
 #include <fstream>
+#include <functional>
 
 #include <fcntl.h>
 #include <nlohmann/json.hpp>
@@ -14,6 +15,7 @@
 #include "data/tar_source.h"
 #include "tensor/check.h"
 #include "tensor/io/file_descriptor.h"
+#include "tensor/io/list_folder.h"
 
 namespace dcl::data {
 
@@ -120,7 +122,6 @@ class TarWriter final : public PackWriter {
       entries.push_back({sample.name, sample.label, crc_of(sample.bytes)});
     }
     Appender out(shard_path(shard_));
-    out.cut(bytes_);  // a shard that was begun and never told of in the journal begins anew
     out.write(archive);
     out.sync();
     bytes_ += std::ssize(archive);
@@ -166,6 +167,15 @@ class TarWriter final : public PackWriter {
     out.sync();
   }
 
+  void remove_shards(const std::function<bool(const fs::path&)>& which) const {
+    std::error_code error;
+    for (const auto& path : tensor::io::list_folder(folder_, error))
+      if (path.extension() == ".tar" && which(path)) fs::remove(path);
+    check(!error, "{}: {}", folder_.string(), error.message());
+  }
+
+  // Takes up what an earlier process has left: what it wrote behind the journal's last line is cut off, and
+  // the shards that it began after it are removed. False where that is another job's, or makes no sense.
   bool resume() {
     std::ifstream in(journal_path(), std::ios::binary);
     std::string line;
@@ -185,11 +195,13 @@ class TarWriter final : public PackWriter {
       return false;
     }
     if (shard_ < 0 || bytes_ < 0 || state_.next < std::ssize(state_.entries)) return false;
+    const bool begun = whole > std::ssize(job_) + 1;
     std::error_code error;
     const auto size = static_cast<std::int64_t>(fs::file_size(shard_path(shard_), error));
-    if (state_.next > 0 && (error || size < bytes_)) return false;
+    if (begun && (error || size < bytes_)) return false;
     Appender(journal_path()).cut(whole);
     Appender(shard_path(shard_)).cut(bytes_);
+    remove_shards([&](const fs::path& shard) { return shard > shard_path(shard_); });
     return true;
   }
 
@@ -197,8 +209,8 @@ class TarWriter final : public PackWriter {
     state_ = {};
     shard_ = 0;
     bytes_ = 0;
-    for (const auto& entry : fs::directory_iterator(folder_))
-      if (entry.path().extension() == ".tar" || entry.path() == journal_path()) fs::remove(entry.path());
+    remove_shards([](const fs::path&) { return true; });
+    fs::remove(journal_path());
     Appender journal(journal_path());
     journal.write(job_ + "\n");
     journal.sync();

@@ -59,6 +59,30 @@ void expect_holds(const fs::path& container, const std::string& format, const Pi
   EXPECT_EQ(source->size(), at);
 }
 
+// What a process killed while it writes a shard leaves of it.
+void write_half_a_shard(const fs::path& path) {
+  const test::TemporaryFolder folder;
+  PackOptions options;
+  options.to = "tar";
+  pack(Pictures(60), folder.path() / "x.tar", options);
+  fs::copy(folder.path() / "x.tar", path);
+  fs::resize_file(path, 20'000);
+}
+
+// Another byte at the start of each run of bytes that picture 200, or a longer one, holds.
+void spoil(const fs::path& path) {
+  const auto size = static_cast<std::streamoff>(fs::file_size(path));
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  std::string bytes(static_cast<std::size_t>(size), '\0');
+  file.read(bytes.data(), size);
+  const Sample sample = Pictures(201).read(200);
+  const std::string_view run(reinterpret_cast<const char*>(sample.bytes.data()), sample.bytes.size());
+  std::size_t at = bytes.find(run);
+  ASSERT_NE(at, std::string::npos);
+  for (; at != std::string::npos; at = bytes.find(run, at + 1))
+    file.seekp(static_cast<std::streamoff>(at)).put('\x01');
+}
+
 class Packing : public testing::TestWithParam<const char*> {
  protected:
   PackOptions options() const {
@@ -118,14 +142,15 @@ TEST_P(Packing, GoesOnWhereItWasBrokenOff) {
     EXPECT_FALSE(fs::exists(container()));
     if (again.to == "tar") {
       const fs::path folder = partial_path(container());
-      std::int64_t shards = 0;
+      int shards = -1;  // files but the journal
       for (const auto& entry : fs::directory_iterator(folder)) {
-        shards += entry.path().extension() == ".tar" ? 1 : 0;
         std::ofstream(entry.path(), std::ios::app | std::ios::binary) << "{\"half a record";
+        ++shards;
       }
-      // And of a shard that the journal does not know yet.
-      if (again.shard_bytes > 0)
-        std::ofstream(folder / fmt::format("{:06}.tar", shards), std::ios::binary) << "half a shard";
+      if (again.shard_bytes > 0) {  // each append is longer: the next begins a shard
+        ASSERT_EQ(shards, round + 1);
+        write_half_a_shard(folder / fmt::format("{:06}.tar", shards));
+      }
     }
   }
   EXPECT_EQ(resumed, 1024);
@@ -142,24 +167,29 @@ TEST_P(Packing, BeginsAnewForAnotherJobOrDamage) {
   expect_holds(container(), options().to, Pictures(600));
 }
 
+// Bytes that turned bad after they were written, where no run can mend them.
+TEST_P(Packing, SaysWhatToDeleteWhereItIsDamaged) {
+  const Pictures pictures(700);
+  const bool shards = options().shard_bytes > 0;
+  PackOptions stopped = options();
+  int asked = 0;
+  stopped.should_stop = [&] { return ++asked > 2; };
+  EXPECT_TRUE(pack(pictures, container(), stopped).stopped);
+  const fs::path partial = partial_path(container());
+  spoil(options().to == "tar" ? partial / "000000.tar" : partial);
+  for (int run = 0; run < 2; ++run)
+    expect_error([&] { pack(pictures, container(), options()); },
+                 {"picture ", "is not what was written", "delete " + partial.string() + " to pack it anew"});
+  fs::remove_all(partial);
+  EXPECT_EQ(pack(pictures, container(), options()).resumed, 0);
+  expect_holds(container(), options().to, pictures);
+  spoil(shards ? container() / "000000.tar" : container());
+  expect_error([&] { pack(pictures, container(), options()); },
+               {"picture ", "delete " + container().string() + " to pack it anew"});
+}
+
 INSTANTIATE_TEST_SUITE_P(Pack, Packing, testing::Values("lmdb", "tar", "shards"),
                          [](const auto& each) { return std::string(each.param); });
-
-// What was written is damaged behind the packer's back: no rerun can mend that, so it says what to do.
-TEST(Pack, DamageOfAnUnfinishedArchiveIsNamed) {
-  const test::TemporaryFolder folder;
-  const fs::path container = folder.path() / "x.tar";
-  const fs::path partial = partial_path(container);
-  int asked = 0;
-  PackOptions options{.to = "tar"};
-  options.should_stop = [&] { return ++asked > 1; };
-  EXPECT_TRUE(pack(Pictures(700), container, options).stopped);
-  std::fstream(partial / "000000.tar", std::ios::in | std::ios::out | std::ios::binary) << "no header";
-  options.should_stop = {};
-  expect_error([&] { pack(Pictures(700), container, options); },
-               {"000000.tar: not a tar archive", "remove " + partial.string() + " and pack once more"});
-  EXPECT_FALSE(fs::exists(container));
-}
 
 // Numbers that no pack of ours has: neither wrapped nor cut to fit.
 TEST(Pack, EntriesAreWhatTheirTextSays) {

@@ -1,11 +1,10 @@
-// Tables of contents of tar archives. What holds: headers are read inside the archive, and its files, with
-// the links that lead to them, lie in it one behind the other, each on a block of its own. Nearly no change
-// of a header leaves its checksum right, so each input is read as it is and with the checksums of its headers
-// put right.
+// Tables of contents of tar archives. What holds: headers are read inside the archive, and its files lie in
+// it one behind the other, each on a block of its own; a link has the very place of one of them, or none.
+// Nearly no change of a header leaves its checksum right, so each input is read as it is and with the
+// checksums of its headers put right.
 #include <algorithm>
 #include <array>
-#include <set>
-#include <utility>
+#include <map>
 
 #include "data/tar_index.h"
 #include "tensor/check.h"
@@ -65,10 +64,14 @@ void index(View archive) {
          "reads stay in the archive");
     std::copy_n(archive.begin() + offset, to.size(), to.begin());
   };
-  std::set<std::pair<std::int64_t, std::int64_t>> places;  // a link is where its file is
-  for (const auto& member : data::index_tar(size, read, "x.tar")) places.insert({member.offset, member.size});
+  std::map<std::int64_t, std::int64_t> files;  // where each begins, and its size
+  for (const auto& member : data::index_tar(size, read, "x.tar")) {
+    if (member.offset == data::kNowhere) continue;
+    const auto [file, added] = files.emplace(member.offset, member.size);
+    hold(added || file->second == member.size, "a link is as long as the file that it leads to");
+  }
   std::int64_t end = 0;  // of the file before
-  for (const auto& [offset, bytes] : places) {
+  for (const auto& [offset, bytes] : files) {
     hold(offset >= end + kBlock && offset % kBlock == 0,
          "a file begins on a block, behind its header and the file before");
     hold(bytes >= 0 && bytes <= size - offset, "a file lies inside the archive");
@@ -84,13 +87,16 @@ std::vector<Bytes> seeds() {
       archive_of({{"folder", '5', ""}, {"folder/1.jpg", '0', std::string(600, 'x')}, {"2.png", '\0', ""}}),
       archive_of({{"././@LongLink", 'L', std::string(150, 'l') + ".jpg"}, {"1.jpg", '0', "long"}}),
       archive_of({{"header", 'x', "19 path=far/1.jpg\n10 size=3\n"}, {"1.jpg", '0', "pax"}}),
-      archive_of({{"a", '5', "", "00000007000"},
-                  {"a/1.jpg", '0', "one"},
-                  {"2.jpg", '1', "", "", "./a/1.jpg"},
-                  {"a/3.jpg", '2', "", "", "../4.jpg"},
-                  {"4.jpg", '2', "", "", "4.jpg"}}),
-      archive_of({{"././@LongLink", 'K', std::string(150, 'l')}, {"1.jpg", '1', ""}}),
-      archive_of({{"header", 'x', "22 GNU.sparse.major=1\n19 linkpath=1.jpg\n"}, {"1.jpg", '0', "holes"}}),
+      archive_of(
+          {{"1.jpg", '0', "one"}, {"f/2.jpg", '2', "", "", "../1.jpg"}, {"3.jpg", '1', "", "", "f/2.jpg"}}),
+      archive_of({{"1.jpg", '2', "", "", "2.jpg"},
+                  {"2.jpg", '2', "", "", "1.jpg"},
+                  {"3.jpg", '1', "", "", "1.jpg"}}),
+      archive_of({{"link", 'K', std::string(150, 'k') + ".jpg"}, {"1.jpg", '1', ""}}),
+      archive_of({{"header", 'x', "18 linkpath=far/1\n"}, {"1.jpg", '2', ""}, {"far/1", '0', "pax"}}),
+      archive_of({{"1.jpg", 'S', "part"}}),
+      archive_of({{"header", 'x', "24 GNU.sparse.name=hole\n"}, {"1.jpg", '0', "part"}}),
+      archive_of({{"folder", '5', "", "00000001000"}, {"1.jpg", '0', "behind a folder that names a size"}}),
       archive_of({{"1.jpg", '0', "big", std::string("\x80\0\0\0\0\0\0\0\0\0\0\3", 12)}}),
   };
 }
