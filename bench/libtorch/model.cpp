@@ -44,8 +44,9 @@ class BlockImpl : public nn::Module {
     const std::int64_t first = in;
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const auto& [out, kernel, layer_stride] = layers[i];
-      convs_.push_back(register_module("conv" + std::to_string(i + 1), conv(in, out, kernel, layer_stride)));
-      norms_.push_back(register_module("bn" + std::to_string(i + 1), nn::BatchNorm2d(out)));
+      convs_.emplace_back(
+          register_module("conv" + std::to_string(i + 1), conv(in, out, kernel, layer_stride)));
+      norms_.emplace_back(register_module("bn" + std::to_string(i + 1), nn::BatchNorm2d(out)));
       in = out;
     }
     if (stride != 1 || first != in)
@@ -96,7 +97,7 @@ EncoderImpl::EncoderImpl(const std::string& arch_name, bool dense) {
   bn1_ = resnet->register_module("bn1", nn::BatchNorm2d(64));
   std::int64_t channels = 64;
   for (std::size_t stage = 0; stage < 4; ++stage)
-    stages_.push_back(
+    stages_.emplace_back(
         resnet->register_module("layer" + std::to_string(stage + 1), make_stage(arch, channels, stage)));
   const auto neck = register_module("1", std::make_shared<nn::Module>());
   mlp_ = neck->register_module(

@@ -22,12 +22,12 @@ std::map<std::string, torch::Tensor> read_start_file(const std::string& path) {
     if (name == "__metadata__") continue;
     const bool floats = each.at("dtype") == "F32";
     if (!floats && each.at("dtype") != "I64")
-      throw std::runtime_error(path + ": " + name + " is of another type");
+      throw std::runtime_error(std::string(path).append(": ").append(name).append(" is of another type"));
     torch::Tensor tensor = torch::empty(each.at("shape").get<std::vector<std::int64_t>>(),
                                         floats ? torch::kFloat : torch::kLong);
     in.seekg(start + each.at("data_offsets").at(0).get<std::int64_t>());
     in.read(static_cast<char*>(tensor.data_ptr()), static_cast<std::streamsize>(tensor.nbytes()));
-    if (!in) throw std::runtime_error(path + ": cut off in " + name);
+    if (!in) throw std::runtime_error(std::string(path).append(": cut off in ").append(name));
     all[name] = tensor;
   }
   return all;

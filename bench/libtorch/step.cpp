@@ -149,7 +149,7 @@ class Step {
   Tensor losses(const EncoderOutput& q, const EncoderOutput& k, Tensor& keys, Tensor& dense_keys) const {
     const Tensor query = normalised(q.global);
     keys = normalised(k.global);
-    const Tensor global = contrast((query * keys).sum(1), query, queue_);
+    Tensor global = contrast((query * keys).sum(1), query, queue_);
     if (!o_.dense()) return global;
     const Tensor dense = normalised(q.dense).flatten(2);  // [N,128,S]
     Tensor positive;

@@ -1,8 +1,9 @@
 // 3×3 convolutions of stride 1 by Winograd's F(4×4, 3×3) (winograd_kernels.h): a quarter of the direct sum's
 // multiplications, less where the picture's side is no multiple of 4.
 //
-// Rounding: in float32 the root-mean-square error is two to five times that of a plain float32 product of the same
-// sums (tests/ops/winograd_test.cpp holds it below eight). The bits are the same for any number of threads.
+// Rounding: in float32 the root-mean-square error is two to five times that of a plain float32 product of the
+// same sums (tests/ops/winograd_test.cpp holds it below eight). The bits are the same for any number of
+// threads.
 #pragma once
 
 #include "tensor/ops/conv2d.h"
