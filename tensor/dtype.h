@@ -65,6 +65,9 @@ constexpr bool is_floating(DType type) {
   return type == DType::float32 || type == DType::float64 || type == DType::bfloat16;
 }
 
+/// The type of the parameters and statistics of layers whose activations are of `type`: float32 beside bfloat16.
+constexpr DType parameter_dtype(DType type) { return type == DType::bfloat16 ? DType::float32 : type; }
+
 template <class T>
 struct dtype_of_impl;
 template <>

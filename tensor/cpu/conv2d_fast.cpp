@@ -3,30 +3,12 @@
 #include <algorithm>
 
 #include "tensor/cpu/border.h"
+#include "tensor/cpu/gradient_phases.h"
 #include "tensor/cpu/window_product.h"
 
 namespace dcl::tensor::cpu {
 
 namespace {
-
-// The input gradient at positions h = stride·i + phase: taps r for which h + padding − r·dilation is a
-// multiple of the stride read dy at i + shift. Sorted by shift, so that touching pixels of dy are read in one
-// run.
-struct PhaseTaps {
-  std::vector<std::int64_t> taps;
-  std::vector<std::int64_t> shifts;
-};
-
-PhaseTaps phase_taps(std::int64_t phase, std::int64_t kernel, const Conv2dParams& p) {
-  PhaseTaps result;
-  for (std::int64_t r = kernel - 1; r >= 0; --r) {
-    const std::int64_t offset = phase + p.padding - r * p.dilation;
-    if (offset % p.stride != 0) continue;
-    result.taps.push_back(r);
-    result.shifts.push_back(offset / p.stride);
-  }
-  return result;
-}
 
 // Up to this share of live taps, leaving out the others is faster (measured; 14x14 pixels under 3x3 have
 // 0.91).
@@ -43,34 +25,16 @@ std::int64_t skip_border(Windows<T>& windows, std::int64_t batch) {
 
 // One phase of the input gradient of one group.
 template <class T>
-void input_gradient_phase(const Conv2dSizes& z, const T* dy, const T* weight, T* dx, std::int64_t phase_h,
-                          std::int64_t phase_w) {
-  const std::int64_t stride = z.params.stride;
-  const PhaseTaps h = phase_taps(phase_h, z.kernel_h, z.params);
-  const PhaseTaps w = phase_taps(phase_w, z.kernel_w, z.params);
-  Windows<T> windows{.x = dy,
-                     .in_h = z.out_h,
-                     .in_w = z.out_w,
-                     .channels = z.group_out(),
-                     .pixel_stride = z.out_channels,
-                     .out_h = (z.in_h - phase_h + stride - 1) / stride,
-                     .out_w = (z.in_w - phase_w + stride - 1) / stride,
-                     .step = 1,
-                     .taps_h = h.shifts,
-                     .taps_w = w.shifts};
-  const RowGrid<T> grid{.y = dx + (phase_h * z.in_w + phase_w) * z.in_channels,
-                        .image_stride = z.in_h * z.in_w * z.in_channels,
-                        .row_stride = stride * z.in_w * z.in_channels,
-                        .pixel_stride = stride * z.in_channels};
+void input_gradient_phase(const Conv2dSizes& z, const T* dy, const T* weight, T* dx, const GradientPhase& phase) {
+  Windows<T> windows = phase.windows(dy);
+  const RowGrid<T> grid = phase.grid(dx);
   const std::int64_t unit = skip_border(windows, z.batch);
   // Row (r,s,o) of the right operand is weight[o,r,s,:].
   const std::int64_t taps = z.kernel_h * z.kernel_w;
   const PackedMatrix<T> packed(windows.depth(), z.group_in(), unit, [&](std::int64_t row, T* out) {
     const std::int64_t o = row % z.group_out();
     const std::int64_t pair = row / z.group_out();
-    const std::int64_t r = h.taps[static_cast<std::size_t>(pair) / w.taps.size()];
-    const std::int64_t s = w.taps[static_cast<std::size_t>(pair) % w.taps.size()];
-    std::copy_n(weight + (o * taps + r * z.kernel_w + s) * z.group_in(), z.group_in(), out);
+    std::copy_n(weight + (o * taps + phase.taps[static_cast<std::size_t>(pair)]) * z.group_in(), z.group_in(), out);
   });
   window_product<T>(windows, z.batch * windows.out_h * windows.out_w, packed, nullptr, grid);
 }
@@ -98,10 +62,8 @@ template <class T>
 void conv2d_backward_input_fast(const Conv2dSizes& z, const T* dy, const T* weight, T* dx) {
   const std::int64_t group_weights = z.group_out() * z.kernel_h * z.kernel_w * z.group_in();
   for (std::int64_t g = 0; g < z.params.groups; ++g)
-    for (std::int64_t phase_h = 0; phase_h < std::min(z.params.stride, z.in_h); ++phase_h)
-      for (std::int64_t phase_w = 0; phase_w < std::min(z.params.stride, z.in_w); ++phase_w)
-        input_gradient_phase(z, dy + g * z.group_out(), weight + g * group_weights, dx + g * z.group_in(),
-                             phase_h, phase_w);
+    for (const auto& phase : gradient_phases(z))
+      input_gradient_phase(z, dy + g * z.group_out(), weight + g * group_weights, dx + g * z.group_in(), phase);
 }
 
 template void conv2d_fast<float>(const Conv2dSizes&, const float*, const float*, const float*, float*);

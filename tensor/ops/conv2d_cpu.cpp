@@ -1,11 +1,14 @@
 // The plain path: im2col of one picture, then one product for each group. tensor/cpu/conv2d_fast.cpp computes
 // the same tile by tile; this one is its reference.
 #include <algorithm>
+#include <type_traits>
 
 #include "tensor/cpu/conv2d_fast.h"
 #include "tensor/cpu/features.h"
 #include "tensor/cpu/gemm.h"
 #include "tensor/cpu/threads.h"
+#include "tensor/cpu/tiles/conv2d_tiles.h"
+#include "tensor/cpu/tiles/tile_kernel.h"
 #include "tensor/cpu/winograd.h"
 #include "tensor/ops/conv2d.h"
 
@@ -109,20 +112,55 @@ void conv2d_backward_weight_plain(const Conv2dSizes& z, const T* dy, const T* x,
     }
 }
 
-enum class Path { plain, packed, winograd };
+enum class Path { plain, packed, winograd, tiles };
 
 // The packed path packs for one group at a time, which does not pay for depthwise convolutions.
 Path path_of(const Conv2dSizes& z) {
   if (!fast_paths() || (z.params.groups > 1 && z.group_out() < 8)) return Path::plain;
-  return winograd_pays(z) ? Path::winograd : Path::packed;
+  if (winograd_pays(z)) return Path::winograd;
+  return Path::packed;
 }
 
-// One of three functions of the same signature.
-template <class F>
-F choose(const Conv2dSizes& z, F plain, F packed, F winograd) {
+template <class T>
+Path path_for(const Conv2dSizes& z) {
   const Path path = path_of(z);
-  return path == Path::plain ? plain : path == Path::packed ? packed : winograd;
+  // Six tile products are faster than one of vectors.
+  const bool tiles = tile_path() == TilePath::amx || tile_path() == TilePath::amx_emulated;
+  return std::is_same_v<T, float> && path == Path::packed && tiles ? Path::tiles : path;
 }
+
+// One of the functions of the same signature.
+template <class T, class F>
+F choose(const Conv2dSizes& z, F plain, F packed, F winograd, F tiles) {
+  switch (path_for<T>(z)) {
+    case Path::plain:
+      return plain;
+    case Path::packed:
+      return packed;
+    case Path::winograd:
+      return winograd;
+    case Path::tiles:
+      return tiles;
+  }
+  return plain;
+}
+
+// float32 by tiles; there are no tiles of doubles, and nobody chooses them.
+template <class T>
+struct Tiles {
+  static constexpr decltype(&conv2d_plain<T>) forward = nullptr;
+  static constexpr decltype(&conv2d_backward_input_plain<T>) backward_input = nullptr;
+  static constexpr decltype(&conv2d_backward_weight_plain<T>) backward_weight = nullptr;
+};
+template <>
+struct Tiles<float> {
+  static constexpr auto forward = &conv2d_tiles<float>;
+  static constexpr auto backward_input = &conv2d_backward_input_tiles<float>;
+  static constexpr auto backward_weight = &conv2d_backward_weight_tiles<float>;
+};
+
+// bfloat16 without tiles: the float32 convolution of the rounded numbers, rounded.
+Tensor rounded(const Tensor& weight) { return weight.to(DType::bfloat16).to(DType::float32); }
 
 // Any of the three passes; the operands are its tensors.
 void count(const Conv2dSizes& z, std::initializer_list<const Tensor*> operands) {
@@ -138,16 +176,24 @@ void count(const Conv2dSizes& z, std::initializer_list<const Tensor*> operands) 
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params) {
   const Conv2dSizes z = conv2d_sizes(x.shape(), weight.shape(), params);
-  check_dtype("conv2d", "weight", weight, x.dtype());
+  check_dtype("conv2d", "weight", weight, parameter_dtype(x.dtype()));
   if (bias.defined()) {
-    check_dtype("conv2d", "bias", bias, x.dtype());
+    check_dtype("conv2d", "bias", bias, weight.dtype());
     check_shape("conv2d", "bias", bias, {z.out_channels});
   }
   Tensor y = Tensor::empty(z.out_shape(), x.options());
   count(z, {&x, &weight, &y});
+  if (x.dtype() == DType::bfloat16) {
+    if (path_of(z) == Path::plain)
+      return conv2d(x.to(DType::float32), rounded(weight), bias, params).to(DType::bfloat16);
+    conv2d_tiles(z, x.data<bfloat16>(), weight.data<float>(), bias.defined() ? bias.data<float>() : nullptr,
+                 y.data<bfloat16>());
+    return y;
+  }
   dispatch_float(x.dtype(), "conv2d", [&]<class T>() {
     const T* const bias_data = bias.defined() ? bias.data<T>() : nullptr;
-    const auto run = choose(z, &conv2d_plain<T>, &conv2d_fast<T>, &conv2d_winograd<T>);
+    const auto run =
+        choose<T>(z, &conv2d_plain<T>, &conv2d_fast<T>, &conv2d_winograd<T>, Tiles<T>::forward);
     run(z, x.data<T>(), weight.data<T>(), bias_data, y.data<T>());
   });
   return y;
@@ -157,12 +203,18 @@ Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape
                              const Conv2dParams& params) {
   const Conv2dSizes z = conv2d_sizes(x_shape, weight.shape(), params);
   check_shape("conv2d_backward_input", "dy", dy, z.out_shape());
-  check_dtype("conv2d_backward_input", "weight", weight, dy.dtype());
+  check_dtype("conv2d_backward_input", "weight", weight, parameter_dtype(dy.dtype()));
   Tensor dx = Tensor::empty(x_shape, dy.options());
   count(z, {&dy, &weight, &dx});
+  if (dy.dtype() == DType::bfloat16) {
+    if (path_of(z) == Path::plain)
+      return conv2d_backward_input(dy.to(DType::float32), rounded(weight), x_shape, params).to(DType::bfloat16);
+    conv2d_backward_input_tiles(z, dy.data<bfloat16>(), weight.data<float>(), dx.data<bfloat16>());
+    return dx;
+  }
   dispatch_float(dy.dtype(), "conv2d_backward_input", [&]<class T>() {
-    const auto run = choose(z, &conv2d_backward_input_plain<T>, &conv2d_backward_input_fast<T>,
-                            &conv2d_backward_input_winograd<T>);
+    const auto run = choose<T>(z, &conv2d_backward_input_plain<T>, &conv2d_backward_input_fast<T>,
+                               &conv2d_backward_input_winograd<T>, Tiles<T>::backward_input);
     run(z, dy.data<T>(), weight.data<T>(), dx.data<T>());
   });
   return dx;
@@ -173,11 +225,17 @@ Tensor conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Shape& we
   const Conv2dSizes z = conv2d_sizes(x.shape(), weight_shape, params);
   check_shape("conv2d_backward_weight", "dy", dy, z.out_shape());
   check_dtype("conv2d_backward_weight", "x", x, dy.dtype());
-  Tensor dweight = Tensor::empty(weight_shape, dy.options());
+  Tensor dweight = Tensor::empty(weight_shape, {parameter_dtype(dy.dtype()), dy.device()});
   count(z, {&dy, &x, &dweight});
+  if (dy.dtype() == DType::bfloat16) {
+    if (path_of(z) == Path::plain)
+      return conv2d_backward_weight(dy.to(DType::float32), x.to(DType::float32), weight_shape, params);
+    conv2d_backward_weight_tiles(z, dy.data<bfloat16>(), x.data<bfloat16>(), dweight.data<float>());
+    return dweight;
+  }
   dispatch_float(dy.dtype(), "conv2d_backward_weight", [&]<class T>() {
-    const auto run = choose(z, &conv2d_backward_weight_plain<T>, &conv2d_backward_weight_fast<T>,
-                            &conv2d_backward_weight_winograd<T>);
+    const auto run = choose<T>(z, &conv2d_backward_weight_plain<T>, &conv2d_backward_weight_fast<T>,
+                               &conv2d_backward_weight_winograd<T>, Tiles<T>::backward_weight);
     run(z, dy.data<T>(), x.data<T>(), dweight.data<T>());
   });
   return dweight;

@@ -1,0 +1,90 @@
+// vdpbf16ps: sixteen sums of two products a lane pair. GCC and Clang compile these functions alone for the
+// instruction set, so that nothing else of this file needs it.
+#include "tensor/cpu/tiles/tile_targets.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define DCL_AVX512_BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
+#endif
+
+namespace dcl::tensor::cpu {
+
+#if defined(__x86_64__)
+
+bool avx512_bf16_ready() {
+  return __builtin_cpu_supports("avx512bf16") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
+         __builtin_cpu_supports("avx512vl") != 0;
+}
+
+namespace {
+
+DCL_AVX512_BF16 inline __m512bh load_pairs(const bfloat16* from) {
+  return reinterpret_cast<__m512bh>(_mm512_loadu_si512(from));
+}
+
+// The pair of terms at `from` in every lane.
+DCL_AVX512_BF16 inline __m512bh repeat_pair(const bfloat16* from) {
+  std::int32_t pair = 0;
+  __builtin_memcpy(&pair, from, sizeof pair);
+  return reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
+}
+
+}  // namespace
+
+DCL_AVX512_BF16 void multiply_avx512_bf16(const TileOperands& o, float* c) {
+  __m512 left[kAvx512Rows];
+  __m512 right[kAvx512Rows];
+#pragma GCC unroll 14
+  for (int i = 0; i < kAvx512Rows; ++i) left[i] = right[i] = _mm512_setzero_ps();
+  for (std::int64_t block = 0; block < o.blocks; ++block) {
+    const bfloat16* a = o.a + o.a_at[block];
+    const bfloat16* b = o.b + o.b_at[block];
+    for (int p = 0; p < kBlockDepth; p += 2) {
+      const __m512bh b_left = load_pairs(b);
+      const __m512bh b_right = load_pairs(b + o.b_half);
+#pragma GCC unroll 14
+      for (int i = 0; i < kAvx512Rows; ++i) {
+        const __m512bh a_i = repeat_pair(a + i * o.a_stride);
+        left[i] = _mm512_dpbf16_ps(left[i], a_i, b_left);
+        right[i] = _mm512_dpbf16_ps(right[i], a_i, b_right);
+      }
+      a += 2;
+      b += kTileCols;
+    }
+  }
+#pragma GCC unroll 14
+  for (int i = 0; i < kAvx512Rows; ++i) {
+    _mm512_store_ps(c + i * kTileCols, left[i]);
+    _mm512_store_ps(c + i * kTileCols + 16, right[i]);
+  }
+}
+
+DCL_AVX512_BF16 void store_avx512_bf16(const float* c, TileRoom room, const float* bias, bfloat16* const* y) {
+  const auto mask = static_cast<__mmask32>((std::uint64_t{1} << room.cols) - 1);
+  const auto left_mask = static_cast<__mmask16>(mask);
+  const auto right_mask = static_cast<__mmask16>(mask >> 16);
+  __m512 bias_left = _mm512_setzero_ps();
+  __m512 bias_right = _mm512_setzero_ps();
+  if (bias != nullptr) {
+    bias_left = _mm512_maskz_loadu_ps(left_mask, bias);
+    bias_right = _mm512_maskz_loadu_ps(right_mask, bias + 16);
+  }
+  for (std::int64_t i = 0; i < room.rows; ++i) {
+    if (y[i] == nullptr) continue;
+    const __m512 left = _mm512_add_ps(_mm512_load_ps(c + i * kTileCols), bias_left);
+    const __m512 right = _mm512_add_ps(_mm512_load_ps(c + i * kTileCols + 16), bias_right);
+    const auto row = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(right, left));
+    _mm512_mask_storeu_epi16(y[i], mask, row);
+  }
+}
+
+#else
+
+bool avx512_bf16_ready() { return false; }
+void multiply_avx512_bf16(const TileOperands&, float*) {}
+void store_avx512_bf16(const float*, TileRoom, const float*, bfloat16* const*) {}
+
+#endif
+
+}  // namespace dcl::tensor::cpu

@@ -1,0 +1,46 @@
+#include "tensor/cpu/tiles/conv2d_tiles.h"
+
+#include "tensor/cpu/gradient_phases.h"
+#include "tensor/cpu/tiles/tile_product.h"
+
+namespace dcl::tensor::cpu {
+
+template <class T>
+void conv2d_tiles(const Conv2dSizes& z, const T* x, const float* weight, const float* bias, T* y) {
+  const std::int64_t depth = z.kernel_h * z.kernel_w * z.group_in();
+  for (std::int64_t g = 0; g < z.params.groups; ++g) {
+    const Windows<T> windows = forward_windows(z, x, g);
+    const RowGrid<T> grid{.y = y + g * z.group_out(),
+                          .image_stride = z.out_h * z.out_w * z.out_channels,
+                          .row_stride = z.out_w * z.out_channels,
+                          .pixel_stride = z.out_channels};
+    const TileProduct<T> product(windows, z.batch);
+    const auto panels = TilePanels::from_columns(product.panel_size(z.group_out()),
+                                                 weight + g * z.group_out() * depth);
+    product.run(panels, bias == nullptr ? nullptr : bias + g * z.group_out(), grid);
+  }
+}
+
+template <class T>
+void conv2d_backward_input_tiles(const Conv2dSizes& z, const T* dy, const float* weight, T* dx) {
+  const std::int64_t taps = z.kernel_h * z.kernel_w;
+  for (std::int64_t g = 0; g < z.params.groups; ++g)
+    for (const auto& phase : gradient_phases(z)) {
+      const Windows<T> windows = phase.windows(dy + g * z.group_out());
+      const TileProduct<T> product(windows, z.batch);
+      const auto panels =
+          TilePanels::from_rows(product.panel_size(z.group_in()),
+                                {.matrix = weight + g * z.group_out() * taps * z.group_in(),
+                                 .channels = z.group_out(),
+                                 .all_taps = taps,
+                                 .taps = phase.taps});
+      product.run(panels, nullptr, phase.grid(dx + g * z.group_in()));
+    }
+}
+
+template void conv2d_tiles<bfloat16>(const Conv2dSizes&, const bfloat16*, const float*, const float*, bfloat16*);
+template void conv2d_tiles<float>(const Conv2dSizes&, const float*, const float*, const float*, float*);
+template void conv2d_backward_input_tiles<bfloat16>(const Conv2dSizes&, const bfloat16*, const float*, bfloat16*);
+template void conv2d_backward_input_tiles<float>(const Conv2dSizes&, const float*, const float*, float*);
+
+}  // namespace dcl::tensor::cpu

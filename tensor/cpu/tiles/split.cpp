@@ -1,0 +1,118 @@
+#include "tensor/cpu/tiles/split.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "tensor/cpu/vector_targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "tensor/cpu/tiles/split.cpp"
+#include <hwy/foreach_target.h>
+// foreach_target.h comes first: it includes this file again for every instruction set.
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace dcl::tensor::cpu {
+namespace HWY_NAMESPACE {
+namespace {  // several files have kernels of these names
+
+// As bfloat16(float), on bits and without a branch, so that the compiler makes vectors of it.
+HWY_INLINE std::uint32_t rounded(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t finite = (bits + 0x7FFFU + ((bits >> 16) & 1U)) & 0xFFFF0000U;
+  const std::uint32_t quiet = (bits & 0xFFFF0000U) | 0x400000U;
+  return (bits & 0x7FFFFFFFU) > 0x7F800000U ? quiet : finite;
+}
+
+HWY_INLINE std::uint16_t upper(std::uint32_t bits) { return static_cast<std::uint16_t>(bits >> 16); }
+
+void round(const float* HWY_RESTRICT x, std::int64_t n, std::uint16_t* HWY_RESTRICT out) {
+  for (std::int64_t i = 0; i < n; ++i) out[i] = upper(rounded(x[i]));
+}
+
+void widen(const std::uint16_t* HWY_RESTRICT x, std::int64_t n, float* HWY_RESTRICT out) {
+  for (std::int64_t i = 0; i < n; ++i) out[i] = std::bit_cast<float>(static_cast<std::uint32_t>(x[i]) << 16);
+}
+
+void split(const float* HWY_RESTRICT x, std::int64_t n, std::uint16_t* HWY_RESTRICT out,
+           std::int64_t part_stride) {
+  std::uint16_t* HWY_RESTRICT const mid_out = out + part_stride;
+  std::uint16_t* HWY_RESTRICT const lo_out = mid_out + part_stride;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const std::uint32_t hi = rounded(x[i]);
+    const float rest = x[i] - std::bit_cast<float>(hi);
+    const std::uint32_t mid = rounded(rest);
+    out[i] = upper(hi);
+    mid_out[i] = upper(mid);
+    lo_out[i] = upper(rounded(rest - std::bit_cast<float>(mid)));
+  }
+}
+
+void split_blocks(const float* x, const BlockRuns& runs, std::uint16_t* out) {
+  if (runs.width == kBlockDepth) {
+    for (std::int64_t i = 0; i < runs.count; ++i)
+      split(x + i * runs.x_stride, kBlockDepth, out + i * runs.out_stride, runs.part_stride);
+    return;
+  }
+  for (std::int64_t i = 0; i < runs.count; ++i) {
+    std::uint16_t* const block = out + i * runs.out_stride;
+    split(x + i * runs.x_stride, runs.width, block, runs.part_stride);
+    for (std::int64_t part = 0; part < kParts<float>; ++part)
+      std::fill(block + part * runs.part_stride + runs.width, block + part * runs.part_stride + kBlockDepth,
+                std::uint16_t{0});
+  }
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace dcl::tensor::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace dcl::tensor::cpu {
+
+namespace {
+
+// A bfloat16 is its bits.
+std::uint16_t* bits_of(bfloat16* x) { return reinterpret_cast<std::uint16_t*>(x); }
+const std::uint16_t* bits_of(const bfloat16* x) { return reinterpret_cast<const std::uint16_t*>(x); }
+
+}  // namespace
+
+HWY_EXPORT(round);
+HWY_EXPORT(widen);
+HWY_EXPORT(split);
+HWY_EXPORT(split_blocks);
+
+void round_to_bfloat16(const float* x, std::int64_t n, bfloat16* out) {
+  HWY_DYNAMIC_DISPATCH(round)(x, n, bits_of(out));
+}
+
+void widen_bfloat16(const bfloat16* x, std::int64_t n, float* out) {
+  HWY_DYNAMIC_DISPATCH(widen)(bits_of(x), n, out);
+}
+
+void split_to_bfloat16(const float* x, std::int64_t n, bfloat16* out, std::int64_t part_stride) {
+  HWY_DYNAMIC_DISPATCH(split)(x, n, bits_of(out), part_stride);
+}
+
+void write_blocks(const float* x, const BlockRuns& runs, bfloat16* out) {
+  HWY_DYNAMIC_DISPATCH(split_blocks)(x, runs, bits_of(out));
+}
+
+void write_blocks(const bfloat16* x, const BlockRuns& runs, bfloat16* out) {
+  if (runs.width == kBlockDepth) {
+    for (std::int64_t i = 0; i < runs.count; ++i)
+      std::memcpy(out + i * runs.out_stride, x + i * runs.x_stride, kBlockDepth * sizeof(bfloat16));
+    return;
+  }
+  for (std::int64_t i = 0; i < runs.count; ++i) {
+    bfloat16* const block = out + i * runs.out_stride;
+    std::copy_n(x + i * runs.x_stride, runs.width, block);
+    std::fill(block + runs.width, block + kBlockDepth, bfloat16());
+  }
+}
+
+}  // namespace dcl::tensor::cpu
+#endif  // HWY_ONCE

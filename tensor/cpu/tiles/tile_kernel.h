@@ -1,0 +1,67 @@
+// The innermost product of bfloat16 numbers: a tile of 32 columns, summed in float32 over blocks of 32 terms.
+//
+//   c[i][j] = sum_b sum_{p<32} a_b(i,p) · b_b(p,j)         i < rows, j < 32, b < blocks
+//   a_b(i,p) = a[a_at[b] + i·a_stride + p]
+//   b_b(p,j) = b[b_at[b] + (j/16)·b_half + (p/2)·32 + (j%16)·2 + p%2]
+//
+// The left operand lies in rows, the right one in pairs of rows: what Intel's AMX tiles and AVX-512's vdpbf16ps
+// read. Where a block begins is looked up, so that one product covers a row of a matrix, the taps of a
+// convolution, and the six products of numbers split into three parts (split.h).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tensor/dtype.h"
+
+namespace dcl::tensor::cpu {
+
+inline constexpr std::int64_t kBlockDepth = 32;                           // terms of a block
+inline constexpr std::int64_t kTileCols = 32;                             // columns of a tile
+inline constexpr std::int64_t kHalfBlock = kBlockDepth * kTileCols / 2;   // numbers of half a packed block
+inline constexpr std::int64_t kPackedBlock = kBlockDepth * kTileCols;     // numbers of a packed block
+inline constexpr std::int64_t kMaxTileHeight = 32;                        // rows of any kernel's tile
+
+struct TileOperands {
+  const bfloat16* a;
+  std::int64_t a_stride;
+  const std::int64_t* a_at;  // [blocks]
+  const bfloat16* b;         // blocks begin at multiples of 64 bytes
+  std::int64_t b_half;
+  const std::int64_t* b_at;  // [blocks]
+  std::int64_t blocks;
+};
+
+/// The part of a tile that the result has room for.
+struct TileRoom {
+  std::int64_t rows, cols;
+};
+
+struct TileKernel {
+  std::int64_t rows;
+  /// Overwrites c [rows][32], aligned to 64 bytes. Reads whole blocks of all rows.
+  void (*multiply)(const TileOperands& operands, float* c);
+  /// y[i][j] = c[i][j] + bias[j], rounded; rows whose y[i] is null are left out, bias may be null.
+  void (*store_bfloat16)(const float* c, TileRoom room, const float* bias, bfloat16* const* y);
+  void (*store_float)(const float* c, TileRoom room, const float* bias, float* const* y);
+  /// y[i][j] += c[i][j]
+  void (*add_float)(const float* c, TileRoom room, float* const* y);
+  /// True where rows that lie a power of two apart are read as fast as others.
+  bool any_stride;
+  std::string name;
+};
+
+/// From the slowest to the fastest: whatever the processor has without bfloat16 instructions; vdpbf16ps; AMX
+/// tiles, in plain C++ for tests and as they are.
+enum class TilePath : std::uint8_t { vectors, avx512_bf16, amx_emulated, amx };
+
+/// The paths that run on this processor, amx_emulated always among them.
+std::vector<TilePath> tile_paths();
+/// The one that is used: at first the fastest that is not emulated.
+TilePath tile_path();
+/// Throws where `path` does not run here. Not to be called while an op runs.
+void set_tile_path(TilePath path);
+const TileKernel& tile_kernel();
+
+}  // namespace dcl::tensor::cpu

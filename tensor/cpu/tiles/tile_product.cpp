@@ -1,0 +1,316 @@
+#include "tensor/cpu/tiles/tile_product.h"
+
+#include <algorithm>
+#include <array>
+#include <type_traits>
+
+#include "tensor/cpu/threads.h"
+#include "tensor/cpu/tiles/padded_copy.h"
+
+namespace dcl::tensor::cpu {
+
+namespace {
+
+std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+// A task's left operand, and a right one that is called small, leave room for each other in a second-level cache of
+// 1 MiB.
+constexpr std::int64_t kLeftBytes = 512 << 10;
+constexpr std::int64_t kSmallBytes = 256 << 10;
+constexpr std::int64_t kTaskRows = 256;
+// Channels are filled up to whole blocks in a copy: by at most a third.
+constexpr double kMaxFilled = 1.34;
+
+template <class T>
+std::int64_t row_bytes(std::int64_t depth) {
+  return divide_up(depth, kBlockDepth) * kBlockDepth * kParts<T> * static_cast<std::int64_t>(sizeof(bfloat16));
+}
+
+// One thread's share of a product: rows of the left operand against panels of the right one.
+template <class T>
+class Task {
+ public:
+  Task(const TilePanels& b, const float* bias) : b_(b), bias_(bias) {
+    const std::int64_t blocks = b.size().blocks();
+    for (std::int64_t block = 0; block < blocks; ++block)
+      for (const auto& pair : kPartPairs<T>) b_at_.push_back(b.at(pair.b, block));
+  }
+
+  /// a(block, part) is where a block begins, for row 0 of a strip; strips lie strip_stride apart.
+  template <class At>
+  void set_left(std::int64_t a_stride, std::int64_t strip_stride, At&& at) {
+    a_stride_ = a_stride;
+    strip_stride_ = strip_stride;
+    a_at_.clear();
+    for (std::int64_t block = 0; block < b_.size().blocks(); ++block)
+      for (const auto& pair : kPartPairs<T>) a_at_.push_back(at(block, pair.a));
+  }
+
+  /// Row i of the result goes to y[i], or nowhere.
+  std::vector<T*>& y() { return y_; }
+
+  void multiply(const bfloat16* a, std::int64_t rows, std::int64_t first, std::int64_t last) {
+    // One strip of rows at a time, in the first-level cache, against all of b in the second; or all strips, in
+    // the second, against one panel.
+    const bool small = (last - first) * b_.size().panel_numbers() * 2 <= kSmallBytes;
+    const std::int64_t step = small ? kernel_.rows : rows;
+    for (std::int64_t from = 0; from < rows; from += step)
+      for (std::int64_t panel = first; panel < last; ++panel)
+        for (std::int64_t i = from; i < std::min(from + step, rows); i += kernel_.rows)
+          multiply_tile(a + i / kernel_.rows * strip_stride_, i, rows, panel);
+  }
+
+ private:
+  void multiply_tile(const bfloat16* a, std::int64_t i, std::int64_t rows, std::int64_t panel) {
+    kernel_.multiply({.a = a,
+                      .a_stride = a_stride_,
+                      .a_at = a_at_.data(),
+                      .b = b_.panel(panel),
+                      .b_half = kHalfBlock,
+                      .b_at = b_at_.data(),
+                      .blocks = std::ssize(a_at_)},
+                     c_.data());
+    const std::int64_t column = panel * kTileCols;
+    const TileRoom room{std::min(kernel_.rows, rows - i), std::min(kTileCols, b_.size().cols - column)};
+    std::array<T*, kMaxTileHeight> y;
+    for (std::int64_t j = 0; j < room.rows; ++j) {
+      T* const row = y_[static_cast<std::size_t>(i + j)];
+      y[static_cast<std::size_t>(j)] = row == nullptr ? nullptr : row + column;
+    }
+    const float* const bias = bias_ == nullptr ? nullptr : bias_ + column;
+    if constexpr (std::is_same_v<T, float>)
+      kernel_.store_float(c_.data(), room, bias, y.data());
+    else
+      kernel_.store_bfloat16(c_.data(), room, bias, y.data());
+  }
+
+  const TileKernel& kernel_ = tile_kernel();
+  const TilePanels& b_;
+  const float* bias_;
+  std::vector<std::int64_t> a_at_, b_at_;
+  std::int64_t a_stride_ = 0, strip_stride_ = 0;
+  std::vector<T*> y_;
+  alignas(64) std::array<float, kMaxTileHeight * kTileCols> c_;
+};
+
+template <class T>
+void locate_rows(const Windows<T>& windows, std::int64_t begin, std::int64_t count, const RowGrid<T>& grid,
+                 std::vector<T*>& y) {
+  RowCursor<T> cursor(windows, begin);
+  y.resize(static_cast<std::size_t>(count));
+  for (auto& row : y) {
+    const auto& [n, p, q] = cursor.at();
+    row = grid.y + n * grid.image_stride + p * grid.row_stride + q * grid.pixel_stride;
+    cursor.advance();
+  }
+}
+
+// Tasks of rows by groups of panels, `body(begin, end, first panel, last panel)`.
+template <class Body>
+void for_each_tile(std::int64_t rows, std::int64_t task_rows, std::int64_t panels, Body&& body) {
+  const std::int64_t height = tile_kernel().rows;
+  const std::int64_t threads = num_threads();
+  const std::int64_t strips = divide_up(rows, height);
+  const std::int64_t wanted = divide_up(divide_up(rows, task_rows), threads) * threads;
+  const std::int64_t tiles = std::min(strips, wanted);
+  const std::int64_t groups = std::min(panels, divide_up(threads, std::max<std::int64_t>(tiles, 1)));
+  parallel_for(tiles * groups, 1, [&](std::int64_t first, std::int64_t last) {
+    body([&](auto&& run) {
+      for (std::int64_t task = first; task < last; ++task) {
+        const std::int64_t tile = task / groups;
+        const std::int64_t group = task % groups;
+        run(strips * tile / tiles * height, std::min(rows, strips * (tile + 1) / tiles * height),
+            panels * group / groups, panels * (group + 1) / groups);
+      }
+    });
+  });
+}
+
+// Pixels that are rows of the left operand as they lie.
+void run_in_place(const Windows<bfloat16>& w, std::int64_t rows, const TilePanels& b, const float* bias,
+                  const RowGrid<bfloat16>& grid) {
+  const std::int64_t height = tile_kernel().rows;
+  const std::int64_t task_rows = std::clamp(kLeftBytes / row_bytes<bfloat16>(w.channels), height, kTaskRows);
+  for_each_tile(rows, task_rows, b.size().panels(), [&](auto&& for_each_task) {
+    Task<bfloat16> task(b, bias);
+    task.set_left(w.pixel_stride, height * w.pixel_stride,
+                  [](std::int64_t block, std::int64_t) { return block * kBlockDepth; });
+    std::vector<bfloat16> rest;
+    for_each_task([&](std::int64_t begin, std::int64_t end, std::int64_t first, std::int64_t last) {
+      const std::int64_t whole = end == rows ? (end - begin) / height * height : end - begin;
+      locate_rows(w, begin, whole, grid, task.y());
+      task.multiply(w.x + begin * w.pixel_stride, whole, first, last);
+      if (begin + whole == end) return;
+      // The last strip would read over the end of x.
+      rest.assign(static_cast<std::size_t>(height * w.pixel_stride), bfloat16());
+      std::copy_n(w.x + (begin + whole) * w.pixel_stride,
+                  (end - begin - whole - 1) * w.pixel_stride + w.channels, rest.data());
+      locate_rows(w, begin + whole, end - begin - whole, grid, task.y());
+      task.multiply(rest.data(), end - begin - whole, first, last);
+    });
+  });
+}
+
+// Strips [strip][part][block][row][32].
+template <class T>
+class GatheredRows {
+ public:
+  GatheredRows(const Windows<T>& w, std::int64_t rows)
+      : w_(w),
+        height_(tile_kernel().rows),
+        blocks_(divide_up(w.depth(), kBlockDepth)),
+        row_(static_cast<std::size_t>(w.depth())),
+        storage_(Tensor::empty({divide_up(rows, height_) * strip_stride()}, {DType::bfloat16, {}})) {}
+
+  std::int64_t strip_stride() const { return kParts<T> * part_stride(); }
+  std::int64_t part_stride() const { return blocks_ * block_stride(); }
+  std::int64_t block_stride() const { return height_ * kBlockDepth; }
+  const bfloat16* data() const { return storage_.data<bfloat16>(); }
+
+  void gather(std::int64_t begin, std::int64_t count) {
+    auto* const values = storage_.data<bfloat16>();
+    WindowReader<T> reader(w_, begin, 0, w_.depth());
+    for (std::int64_t i = 0; i < count; ++i) {
+      bfloat16* const out = values + i / height_ * strip_stride() + i % height_ * kBlockDepth;
+      reader.read(row_.data());
+      const std::int64_t whole = w_.depth() / kBlockDepth;
+      const std::int64_t rest = w_.depth() % kBlockDepth;
+      write_blocks(row_.data(), {whole, kBlockDepth, kBlockDepth, block_stride(), part_stride()}, out);
+      if (rest > 0)
+        write_blocks(row_.data() + whole * kBlockDepth, {1, rest, 0, 0, part_stride()},
+                     out + whole * block_stride());
+    }
+  }
+
+ private:
+  const Windows<T>& w_;
+  std::int64_t height_, blocks_;
+  std::vector<T> row_;
+  Tensor storage_;
+};
+
+template <class T>
+void run_gathered(const Windows<T>& w, std::int64_t rows, const TilePanels& b, const float* bias,
+                  const RowGrid<T>& grid) {
+  const std::int64_t height = tile_kernel().rows;
+  const std::int64_t task_rows = std::clamp(kLeftBytes / row_bytes<T>(w.depth()), height, kTaskRows);
+  for_each_tile(rows, task_rows, b.size().panels(), [&](auto&& for_each_task) {
+    Task<T> task(b, bias);
+    GatheredRows<T> left(w, task_rows + height);
+    task.set_left(kBlockDepth, left.strip_stride(), [&](std::int64_t block, std::int64_t part) {
+      return part * left.part_stride() + block * left.block_stride();
+    });
+    for_each_task([&](std::int64_t begin, std::int64_t end, std::int64_t first, std::int64_t last) {
+      left.gather(begin, end - begin);
+      locate_rows(w, begin, end - begin, grid, task.y());
+      task.multiply(std::as_const(left).data(), end - begin, first, last);
+    });
+  });
+}
+
+// Bands small enough for the cache, enough of them for all threads.
+struct BandPlan {
+  std::int64_t images = 1;  // of a band, at most
+  std::int64_t rows;        // likewise
+
+  template <class T>
+  static BandPlan make(const Windows<T>& w, std::int64_t batch) {
+    const PaddedLayout<T> one(w, 1, w.in_h, 0);
+    const std::int64_t bytes = one.numbers() * 2;
+    const std::int64_t threads = num_threads();
+    if (bytes > kLeftBytes || batch < threads) {
+      const std::int64_t bands = std::max(divide_up(bytes, kLeftBytes), divide_up(threads, batch));
+      return {1, divide_up(w.out_h, std::min(bands, w.out_h))};
+    }
+    const std::int64_t wanted = divide_up(batch, std::min(kLeftBytes / bytes, batch));
+    return {divide_up(batch, divide_up(wanted, threads) * threads), w.out_h};
+  }
+};
+
+template <class T>
+void locate_band(const Windows<T>& w, const Band& band, std::int64_t width, const RowGrid<T>& grid,
+                 std::vector<T*>& y) {
+  y.clear();
+  for (std::int64_t p = band.row; p < band.row + band.rows; ++p)
+    for (std::int64_t n = band.image; n < band.image + band.images; ++n)
+      for (std::int64_t q = 0; q < width; ++q)
+        y.push_back(q < w.out_w ? grid.y + n * grid.image_stride + p * grid.row_stride + q * grid.pixel_stride
+                                : nullptr);
+}
+
+template <class T>
+void run_from_copy(const Windows<T>& w, std::int64_t batch, const TilePanels& b, const float* bias,
+                   const RowGrid<T>& grid) {
+  const auto plan = BandPlan::make(w, batch);
+  const std::int64_t height = tile_kernel().rows;
+  const PaddedLayout<T> layout(w, plan.images, plan.rows, height);
+  const std::int64_t groups = divide_up(batch, plan.images);
+  const std::int64_t bands = divide_up(w.out_h, plan.rows);
+  parallel_for(groups * bands, 1, [&](std::int64_t begin, std::int64_t end) {
+    Task<T> task(b, bias);
+    Tensor storage = Tensor::empty({layout.numbers()}, {DType::bfloat16, {}});
+    auto* const copy = storage.data<bfloat16>();
+    for (std::int64_t i = begin; i < end; ++i) {
+      Band band{.image = i / bands * plan.images, .images = 0, .row = i % bands * plan.rows, .rows = 0};
+      band.images = std::min(plan.images, batch - band.image);
+      band.rows = std::min(plan.rows, w.out_h - band.row);
+      copy_padded(w, band, layout, copy);
+      task.set_left(kBlockDepth, height * kBlockDepth, [&](std::int64_t block, std::int64_t part) {
+        const std::int64_t tap = block / layout.chunks;
+        const auto taps_w = std::ssize(w.taps_w);
+        const std::int64_t distance = layout.distance(w.taps_h[static_cast<std::size_t>(tap / taps_w)],
+                                                      w.taps_w[static_cast<std::size_t>(tap % taps_w)], band.images);
+        return part * layout.part_stride + block % layout.chunks * layout.chunk_stride() + distance * kBlockDepth;
+      });
+      locate_band(w, band, layout.width, grid, task.y());
+      task.multiply(copy + layout.origin(band.images) * kBlockDepth, std::ssize(task.y()), 0, b.size().panels());
+    }
+  });
+}
+
+// What a product of no terms leaves: positions of an input gradient that no output has read.
+template <class T>
+void fill_zeros(const Windows<T>& w, std::int64_t rows, std::int64_t cols, const RowGrid<T>& grid) {
+  std::vector<T*> y;
+  locate_rows(w, 0, rows, grid, y);
+  for (T* row : y) std::fill_n(row, cols, T());
+}
+
+}  // namespace
+
+template <class T>
+TileProduct<T>::TileProduct(const Windows<T>& windows, std::int64_t batch)
+    : windows_(windows), batch_(batch), reading_(Reading::gathered) {
+  const std::int64_t filled = divide_up(windows.channels, kBlockDepth) * kBlockDepth;
+  // Rows a multiple of 2 KiB apart fall on too few sets of the first-level cache.
+  if (std::is_same_v<T, bfloat16> && windows.plain_rows() && windows.order.empty() && filled == windows.channels &&
+      (tile_kernel().any_stride || windows.pixel_stride % 1024 != 0)) {
+    reading_ = Reading::in_place;
+  } else if (PaddedLayout<T>::fits(windows) &&
+             static_cast<double>(filled) <= kMaxFilled * static_cast<double>(windows.channels)) {
+    reading_ = Reading::from_copy;
+  }
+}
+
+template <class T>
+PanelSize TileProduct<T>::panel_size(std::int64_t cols) const {
+  const auto taps = static_cast<std::int64_t>(windows_.taps_h.size() * windows_.taps_w.size());
+  // Gathered rows lie without gaps between their taps.
+  if (reading_ == Reading::gathered) return {1, taps * windows_.channels, cols, kParts<T>};
+  return {taps, windows_.channels, cols, kParts<T>};
+}
+
+template <class T>
+void TileProduct<T>::run(const TilePanels& b, const float* bias, const RowGrid<T>& grid) const {
+  const std::int64_t rows = batch_ * windows_.out_h * windows_.out_w;
+  if (windows_.depth() == 0) return fill_zeros(windows_, rows, b.size().cols, grid);
+  if constexpr (std::is_same_v<T, bfloat16>)
+    if (reading_ == Reading::in_place) return run_in_place(windows_, rows, b, bias, grid);
+  if (reading_ == Reading::from_copy) return run_from_copy(windows_, batch_, b, bias, grid);
+  run_gathered(windows_, rows, b, bias, grid);
+}
+
+template class TileProduct<bfloat16>;
+template class TileProduct<float>;
+
+}  // namespace dcl::tensor::cpu

@@ -1,0 +1,21 @@
+// What the single kernels of tile_kernel.h are made of.
+#pragma once
+
+#include "tensor/cpu/tiles/tile_kernel.h"
+
+namespace dcl::tensor::cpu {
+
+/// Highway's: bfloat16 widened to float32, then fused multiply-adds. Compiled once per instruction set.
+const TileKernel& vector_tile_kernel();
+
+/// Asks the operating system for AMX; false where it or the processor has none.
+bool amx_ready();
+void multiply_amx(const TileOperands& operands, float* c);
+void multiply_amx_emulated(const TileOperands& operands, float* c);
+
+bool avx512_bf16_ready();
+inline constexpr std::int64_t kAvx512Rows = 14;
+void multiply_avx512_bf16(const TileOperands& operands, float* c);
+void store_avx512_bf16(const float* c, TileRoom room, const float* bias, bfloat16* const* y);
+
+}  // namespace dcl::tensor::cpu
