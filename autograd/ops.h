@@ -8,6 +8,7 @@
 #include "autograd/variable.h"
 #include "tensor/ops/batch_norm_act.h"
 #include "tensor/ops/conv2d.h"
+#include "tensor/ops/info_nce.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/max_pool2d.h"
 #include "tensor/ops/upsample_bilinear2d.h"
@@ -30,6 +31,8 @@ Variable relu(const Variable& x);
 // reductions; `dims` empty means all, negative counts from the end
 Variable sum(const Variable& x, const std::vector<int>& dims = {}, bool keep_dims = false);
 Variable mean(const Variable& x, const std::vector<int>& dims = {}, bool keep_dims = false);
+
+Variable cast(const Variable& x, tensor::DType dtype);
 
 // shapes
 Variable reshape(const Variable& x, std::vector<std::int64_t> sizes);
@@ -64,6 +67,7 @@ struct InfoNce {
   Variable loss;
   Tensor top1;
 };
-InfoNce info_nce(const Variable& query, const Tensor& positive, const Tensor& queue, double temperature);
+InfoNce info_nce(const Variable& query, const Tensor& positive, const Tensor& queue,
+                 const tensor::InfoNceParams& params);
 
 }  // namespace dcl::autograd

@@ -46,7 +46,6 @@ struct Options {
 
 void check_backend(const Options& o) {
   dcl::check(o.device == "cpu", "--device cuda: this build has no CUDA backend");
-  dcl::check(o.precision == "fp32", "--precision bf16: this build computes in fp32 only");
 }
 
 void add_flags(dcl::apps::CommandLine& line, Options& o) {
@@ -116,9 +115,11 @@ std::function<double()> training_step(densecl::ContrastiveModel& model, dcl::opt
 // The backbone's features in evaluation mode; it returns their sum.
 std::function<double()> forward_step(densecl::ContrastiveModel& model, const Options& o) {
   model.encoder_q().set_training(false);
-  return [&model, pictures = random_pictures(o, 0)] {
+  const auto type = o.precision == "bf16" ? tensor::DType::bfloat16 : tensor::DType::float32;
+  return [&model, pictures = random_pictures(o, 0).to(type)] {
     const dcl::autograd::NoGradGuard no_grad;
-    const auto features = model.encoder_q().backbone().forward(pictures).value().to_vector<float>();
+    const Tensor map = model.encoder_q().backbone().forward(pictures).value();
+    const auto features = map.to(tensor::DType::float32).to_vector<float>();
     return std::accumulate(features.begin(), features.end(), 0.0);
   };
 }
@@ -155,7 +156,8 @@ void run(const Options& o) {
   densecl::ContrastiveModel model(
       {.method = o.method == "densecl" ? densecl::Method::densecl : densecl::Method::mocov2,
        .arch = o.arch,
-       .queue = o.queue});
+       .queue = o.queue,
+       .bfloat16 = o.precision == "bf16"});
   model.initialise(0);
   dcl::optim::Sgd sgd(model.parameters(), {.momentum = 0.9, .weight_decay = 1e-4});
   const auto step = o.method == "forward" ? forward_step(model, o) : training_step(model, sgd, o);

@@ -131,6 +131,7 @@ ModelOptions model_options(const TrainConfig& config) {
   options.momentum = config.moco_m;
   options.num_grid = config.num_grid;
   options.bn_groups = config.bn_groups;
+  options.bfloat16 = config.precision == "bf16";
   return options;
 }
 

@@ -53,10 +53,19 @@ EncoderOutput Neck::forward(const Variable& map) {
 }
 
 Encoder::Encoder(const EncoderOptions& o)
-    : backbone_(o.arch, {.bn_groups = o.bn_groups, .tensors = o.tensors}),
+    : activations_(o.bfloat16 ? tensor::DType::bfloat16 : o.tensors.dtype),
+      outputs_(o.tensors.dtype),
+      backbone_(o.arch, {.bn_groups = o.bn_groups, .tensors = o.tensors}),
       neck_(backbone_.feature_channels(), o) {
   add_module("0", backbone_);
   add_module("1", neck_);
+}
+
+EncoderOutput Encoder::forward(const Variable& pictures) {
+  EncoderOutput out = neck_.forward(backbone_.forward(autograd::cast(pictures, activations_)));
+  for (Variable* each : {&out.global, &out.dense, &out.features})
+    if (each->defined()) *each = autograd::cast(*each, outputs_);
+  return out;
 }
 
 void initialise_encoder(Encoder& encoder, std::uint64_t seed, const std::string& prefix) {

@@ -22,7 +22,8 @@ struct EncoderOptions {
   bool dense = true;                          // false for MoCo-v2: global head only
   std::optional<std::int64_t> num_grid = {};  // pool the dense half to num_grid × num_grid
   std::int64_t bn_groups = 1;
-  tensor::TensorOptions tensors = {};
+  tensor::TensorOptions tensors = {};  // of parameters and statistics
+  bool bfloat16 = false;               // activations and products; what comes out is of the parameters' type
 };
 
 /// S² cells: of the backbone's own map, or num_grid². The dense members are undefined without a dense head.
@@ -52,12 +53,13 @@ class Encoder final : public nn::Module {
  public:
   explicit Encoder(const EncoderOptions& options);
   /// pictures [N,H,W,3]
-  EncoderOutput forward(const Variable& pictures) { return neck_.forward(backbone_.forward(pictures)); }
+  EncoderOutput forward(const Variable& pictures);
 
   nn::ResNet& backbone() { return backbone_; }
   Neck& neck() { return neck_; }
 
  private:
+  tensor::DType activations_, outputs_;
   nn::ResNet backbone_;
   Neck neck_;
 };

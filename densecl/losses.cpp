@@ -6,18 +6,18 @@
 namespace dcl::densecl {
 
 autograd::InfoNce global_loss(const EncoderOutput& query, const Keys& keys, const Tensor& queue,
-                              double temperature) {
-  return autograd::info_nce(autograd::normalize(query.global), keys.global, queue, temperature);
+                              const tensor::InfoNceParams& params) {
+  return autograd::info_nce(autograd::normalize(query.global), keys.global, queue, params);
 }
 
-DenseLoss dense_loss(const EncoderOutput& query, const Keys& keys, const Tensor& queue, double temperature,
+DenseLoss dense_loss(const EncoderOutput& query, const Keys& keys, const Tensor& queue, const tensor::InfoNceParams& params,
                      bool want_margin) {
   const Tensor& features = query.features.value();
   const auto device = features.device();
   const auto [match, margin] =
       DCL_ON_DEVICE(device, nearest_rows(features, keys.features, keys.global.size(0), want_margin));
   const Tensor positive = DCL_ON_DEVICE(device, gather_rows(keys.dense, match));
-  const auto contrast = autograd::info_nce(autograd::normalize(query.dense), positive, queue, temperature);
+  const auto contrast = autograd::info_nce(autograd::normalize(query.dense), positive, queue, params);
   return {contrast.loss, match, margin};
 }
 

@@ -25,11 +25,11 @@ struct DenseLoss {
 
 /// InfoNCE of each query vector against its key and the queue [K, dim].
 autograd::InfoNce global_loss(const EncoderOutput& query, const Keys& keys, const Tensor& queue,
-                              double temperature);
+                              const tensor::InfoNceParams& params);
 
 /// InfoNCE of each query cell against the key cell with the most similar backbone feature and the queue [K,
 /// dim].
-DenseLoss dense_loss(const EncoderOutput& query, const Keys& keys, const Tensor& queue, double temperature,
+DenseLoss dense_loss(const EncoderOutput& query, const Keys& keys, const Tensor& queue, const tensor::InfoNceParams& params,
                      bool want_margin = false);
 
 /// (1 - λ) · global + λ · dense, eq. 3; `lambda` is [1].

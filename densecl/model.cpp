@@ -21,7 +21,8 @@ EncoderOptions encoder_options(const ModelOptions& o) {
           .dense = o.method == Method::densecl,
           .num_grid = o.num_grid,
           .bn_groups = o.bn_groups,
-          .tensors = o.options};
+          .tensors = o.options,
+          .bfloat16 = o.bfloat16};
 }
 
 void check_options(const ModelOptions& o) {
@@ -33,6 +34,8 @@ void check_options(const ModelOptions& o) {
   positive("queue", o.queue);
   positive("bn_groups", o.bn_groups);
   positive("num_grid", o.num_grid.value_or(1));
+  check(!o.bfloat16 || o.options.dtype == tensor::DType::float32,
+        "model: bfloat16 activations beside {} parameters, expected float32", tensor::name_of(o.options.dtype));
   check(o.temperature > 0, "model: temperature is {}, expected more than 0", o.temperature);
   check(o.momentum >= 0 && o.momentum <= 1, "model: momentum of the key encoder is {}, expected 0 to 1",
         o.momentum);
@@ -109,7 +112,8 @@ StepOutput ContrastiveModel::forward_batch(const Tensor& query_view, const Tenso
   const Keys keys = make_keys(key_view, permutation);
   const EncoderOutput query = encoder_q_.forward(query_view);
 
-  const auto global = global_loss(query, keys, queue_, options_.temperature);
+  const tensor::InfoNceParams contrast{options_.temperature, options_.bfloat16};
+  const auto global = global_loss(query, keys, queue_, contrast);
   StepOutput out;
   out.loss_global = global.loss.value();
   out.top1 = global.top1;
@@ -119,7 +123,7 @@ StepOutput ContrastiveModel::forward_batch(const Tensor& query_view, const Tenso
     out.loss = global.loss;
     return out;
   }
-  const auto dense = dense_loss(query, keys, queue2_, options_.temperature, want_match_margin_);
+  const auto dense = dense_loss(query, keys, queue2_, contrast, want_match_margin_);
   out.loss_dense = dense.loss.value();
   out.match = dense.match;
   out.match_margin = dense.margin;

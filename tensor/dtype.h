@@ -2,9 +2,9 @@
 #pragma once
 
 #include <bit>
-#include <cmath>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 #include "tensor/check.h"
 
@@ -19,13 +19,15 @@ struct bfloat16 {
 
   bfloat16() = default;
   explicit bfloat16(float value) : bits(round(value)) {}
-  explicit operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
+  constexpr explicit operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
 
  private:
+  // Without a branch, so that the compiler makes vectors of loops over it.
   static std::uint16_t round(float value) {
     const auto u = std::bit_cast<std::uint32_t>(value);
-    if (std::isnan(value)) return static_cast<std::uint16_t>((u >> 16) | 0x40U);
-    return static_cast<std::uint16_t>((u + 0x7FFFU + ((u >> 16) & 1U)) >> 16);
+    const std::uint32_t quiet = u | 0x400000U;
+    const std::uint32_t nearest = u + 0x7FFFU + ((u >> 16) & 1U);
+    return static_cast<std::uint16_t>(((u & 0x7FFFFFFFU) > 0x7F800000U ? quiet : nearest) >> 16);
   }
 };
 
@@ -107,6 +109,29 @@ decltype(auto) dispatch_float(DType type, std::string_view op, F&& f) {
     default:
       fail("{}: expected float32 or float64, got {}", op, name_of(type));
   }
+}
+
+/// As dispatch_float, with bfloat16 too: for ops on activations.
+template <class F>
+decltype(auto) dispatch_activation(DType type, std::string_view op, F&& f) {
+  if (type == DType::bfloat16) return f.template operator()<bfloat16>();
+  return dispatch_float(type, op, std::forward<F>(f));
+}
+
+/// What ops on activations of type X compute in, and the type of the parameters beside them.
+template <class X>
+struct ComputeImpl {
+  using Type = X;
+};
+template <>
+struct ComputeImpl<bfloat16> {
+  using Type = float;
+};
+template <class X>
+using Compute = typename ComputeImpl<X>::Type;
+template <class X>
+constexpr Compute<X> widened(X x) {
+  return static_cast<Compute<X>>(x);
 }
 
 /// As dispatch_float, for all five types.

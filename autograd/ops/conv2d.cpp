@@ -1,6 +1,7 @@
 #include "tensor/ops/conv2d.h"
 
 #include "autograd/ops.h"
+#include "tensor/ops/cast.h"
 #include "tensor/ops/reduce.h"
 
 namespace dcl::autograd {
@@ -22,7 +23,10 @@ Variable conv2d(const Variable& x, const Variable& weight, const Variable& bias,
           const Tensor x_value = x.get();
           grads[1] = DCL_ON_DEVICE(device, conv2d_backward_weight(grad_y, x_value, weight.shape(), params));
         }
-        if (needs[2]) grads[2] = DCL_ON_DEVICE(device, sum(grad_y, {0, 1, 2}));
+        if (needs[2]) {
+          const Tensor grad = DCL_ON_DEVICE(device, cast(grad_y, weight.dtype()));
+          grads[2] = DCL_ON_DEVICE(device, sum(grad, {0, 1, 2}));
+        }
         return grads;
       });
 }

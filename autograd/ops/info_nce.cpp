@@ -5,10 +5,11 @@
 
 namespace dcl::autograd {
 
-InfoNce info_nce(const Variable& query, const Tensor& positive, const Tensor& queue, double temperature) {
+InfoNce info_nce(const Variable& query, const Tensor& positive, const Tensor& queue,
+                 const tensor::InfoNceParams& params) {
   check(query.defined(), "info_nce: query is undefined");
   const auto out = DCL_ON_DEVICE(query.value().device(),
-                                 info_nce(query.value(), positive, queue, temperature, will_record({query})));
+                                 info_nce(query.value(), positive, queue, params, will_record({query})));
   const Variable loss =
       record("info_nce", out.loss, {query}, [grad_query = out.grad_query](const Tensor& grad, const Needs&) {
         return std::vector<Tensor>{DCL_ON_DEVICE(grad.device(), mul(grad_query, grad))};

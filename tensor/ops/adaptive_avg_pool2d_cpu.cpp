@@ -45,7 +45,7 @@ struct Pooling {
 Tensor adaptive_avg_pool2d(const Tensor& x, std::int64_t out_h, std::int64_t out_w) {
   check(x.defined(), "adaptive_avg_pool2d: x is undefined");
   const Pooling s(x.shape(), out_h, out_w);
-  return dispatch_float(x.dtype(), "adaptive_avg_pool2d", [&]<class T>() {
+  return dispatch_activation(x.dtype(), "adaptive_avg_pool2d", [&]<class T>() {
     Tensor y = Tensor::empty({s.batch, out_h, out_w, s.channels}, x.options());
     const T* x_data = x.data<T>();
     T* y_data = y.data<T>();
@@ -61,10 +61,10 @@ Tensor adaptive_avg_pool2d(const Tensor& x, std::int64_t out_h, std::int64_t out
           for (std::int64_t w = columns.begin; w < columns.end; ++w)
             for (std::int64_t c = 0; c < s.channels; ++c)
               sums[static_cast<std::size_t>(c)] +=
-                  static_cast<double>(picture[(h * s.in_w + w) * s.channels + c]);
+                  static_cast<double>(widened(picture[(h * s.in_w + w) * s.channels + c]));
         const double area = static_cast<double>(rows.length() * columns.length());
         for (std::int64_t c = 0; c < s.channels; ++c)
-          y_data[i * s.channels + c] = static_cast<T>(sums[static_cast<std::size_t>(c)] / area);
+          y_data[i * s.channels + c] = static_cast<T>(static_cast<Compute<T>>(sums[static_cast<std::size_t>(c)] / area));
       }
     });
     return y;
@@ -76,31 +76,34 @@ Tensor adaptive_avg_pool2d_backward(const Tensor& grad_y, const Shape& x_shape) 
   check_dim("adaptive_avg_pool2d", "grad_y", grad_y, 4);
   const Pooling s(x_shape, grad_y.size(1), grad_y.size(2));
   check_shape("adaptive_avg_pool2d", "grad_y", grad_y, {s.batch, s.out_h, s.out_w, s.channels});
-  return dispatch_float(grad_y.dtype(), "adaptive_avg_pool2d", [&]<class T>() {
-    Tensor grad_x = Tensor::zeros(x_shape, grad_y.options());
+  return dispatch_activation(grad_y.dtype(), "adaptive_avg_pool2d", [&]<class T>() {
+    using C = Compute<T>;
+    Tensor grad_x = Tensor::empty(x_shape, grad_y.options());
     const T* grad_y_data = grad_y.data<T>();
     T* grad_x_data = grad_x.data<T>();
-    // One picture row at a time: its bins are those that contain h.
-    const auto add_bin = [&](std::int64_t row, std::int64_t p) {
+    // One picture row at a time, [W,C]: its bins are those that contain h.
+    const auto add_bin = [&](std::int64_t row, std::int64_t p, C* sums) {
       const std::int64_t n = row / s.in_h;
       for (std::int64_t q = 0; q < s.out_w; ++q) {
         const Bin columns(q, s.out_w, s.in_w);
-        const T share = T(1) / static_cast<T>(Bin(p, s.out_h, s.in_h).length() * columns.length());
+        const C share = C(1) / static_cast<C>(Bin(p, s.out_h, s.in_h).length() * columns.length());
         const T* from = grad_y_data + ((n * s.out_h + p) * s.out_w + q) * s.channels;
-        for (std::int64_t w = columns.begin; w < columns.end; ++w) {
-          T* to = grad_x_data + (row * s.in_w + w) * s.channels;
-          for (std::int64_t c = 0; c < s.channels; ++c) to[c] += share * from[c];
-        }
+        for (std::int64_t w = columns.begin; w < columns.end; ++w)
+          for (std::int64_t c = 0; c < s.channels; ++c) sums[w * s.channels + c] += share * widened(from[c]);
       }
     };
     parallel_for(s.batch * s.in_h, kGrain / (s.in_w * s.channels + 1) + 1,
                  [&](std::int64_t begin, std::int64_t end) {
+                   std::vector<C> sums(static_cast<std::size_t>(s.in_w * s.channels));
                    for (std::int64_t row = begin; row < end; ++row) {
                      const std::int64_t h = row % s.in_h;
+                     std::ranges::fill(sums, C(0));
                      for (std::int64_t p = 0; p < s.out_h; ++p) {
                        const Bin rows(p, s.out_h, s.in_h);
-                       if (rows.begin <= h && h < rows.end) add_bin(row, p);
+                       if (rows.begin <= h && h < rows.end) add_bin(row, p, sums.data());
                      }
+                     std::ranges::transform(sums, grad_x_data + row * std::ssize(sums),
+                                            [](C sum) { return static_cast<T>(sum); });
                    }
                  });
     return grad_x;

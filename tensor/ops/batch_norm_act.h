@@ -3,8 +3,8 @@
 //   y = act((x − mean)·invstd·weight + bias + residual)         invstd = 1 / sqrt(var + eps)
 //
 // over all but the last dimension: x [N,H,W,C] or [M,C] or of any other rank from 1 on, weight, bias [C],
-// residual of x's shape or undefined, act = ReLU when params.relu. float32 or float64, one type a call;
-// statistics are summed in double. (Ioffe and Szegedy, ICML 2015.)
+// residual of x's shape or undefined, act = ReLU when params.relu. float32 or float64, one type a call,
+// or bfloat16 x, residual and y with the rest in float32; statistics are summed in double. (Ioffe and Szegedy, ICML 2015.)
 //
 // Training: the batch is `groups` consecutive chunks of the first dimension, each normalised with its own
 // mean and biased variance, as on that many devices. The running statistics follow the first chunk, as the
@@ -24,7 +24,7 @@
 
 namespace dcl::tensor {
 
-/// [C] each, of x's type; both undefined where training is not tracked.
+/// [C] each, of weight's type; both undefined where training is not tracked.
 struct RunningStats {
   Tensor mean;
   Tensor var;

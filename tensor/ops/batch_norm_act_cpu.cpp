@@ -45,7 +45,7 @@ void for_each_part(const Parts& parts, F body) {
 }
 
 void check_channels(const char* argument, const Tensor& tensor, const Tensor& x) {
-  check_dtype("batch_norm_act", argument, tensor, x.dtype());
+  check_dtype("batch_norm_act", argument, tensor, parameter_dtype(x.dtype()));
   check_shape("batch_norm_act", argument, tensor, {x.size(-1)});
 }
 
@@ -90,12 +90,12 @@ struct Moments {
 
 // Puts the parts of a chunk together (Chan, Golub, LeVeque 1979): sums[part] is [2,C] of shifted sums, and
 // the shift is the part's first row.
-template <class T>
-Moments combine(const Parts& parts, std::int64_t group, std::int64_t c, const T* x, const double* sums) {
+template <class X>
+Moments combine(const Parts& parts, std::int64_t group, std::int64_t c, const X* x, const double* sums) {
   const std::int64_t first = group * parts.per_group;
   const auto part_mean = [&](std::int64_t part) {
     const double sum = sums[2 * part * parts.channels + c];
-    return static_cast<double>(x[parts.begin(part) * parts.channels + c]) +
+    return static_cast<double>(static_cast<Compute<X>>(x[parts.begin(part) * parts.channels + c])) +
            sum / static_cast<double>(parts.rows(part));
   };
   Moments all;
@@ -123,15 +123,15 @@ void track(RunningStats& stats, double momentum, std::int64_t c, const Moments& 
 }
 
 // mean and invstd [G,C] of the batch; moves the running statistics.
-template <class T>
+template <class X, class T = Compute<X>>
 void batch_statistics(const Parts& parts, const Tensor& x, const BatchNormParams& params, RunningStats& stats,
                       Tensor& mean, Tensor& invstd) {
   Tensor sums = Tensor::empty({parts.total(), 2, parts.channels}, {DType::float64, {}});
   double* sums_data = sums.data<double>();
-  const T* x_data = x.data<T>();
+  const X* x_data = x.data<X>();
   for_each_part(parts, [&](std::int64_t part) {
     double* sum = sums_data + 2 * part * parts.channels;
-    batch_norm_kernels<T>().moments(parts.size(part), x_data + parts.begin(part) * parts.channels, sum,
+    batch_norm_kernels<X>().moments(parts.size(part), x_data + parts.begin(part) * parts.channels, sum,
                                     sum + parts.channels);
   });
   T* mean_data = mean.data<T>();
@@ -176,15 +176,15 @@ BatchNormAffine<T> affine_of(const Tensor& mean, const std::vector<T>& scale, co
 }
 
 // y = act((x − mean)·scale + bias + residual).
-template <class T>
+template <class X, class T = Compute<X>>
 void apply(const Parts& parts, const BatchNormSaved& saved, const Tensor& residual, bool relu, Tensor& y) {
   const auto scale = scale_of<T>(saved.weight, saved.invstd);
-  const T* x_data = saved.x.data<T>();
-  const T* residual_data = residual.defined() ? residual.data<T>() : nullptr;
-  T* y_data = y.data<T>();
+  const X* x_data = saved.x.data<X>();
+  const X* residual_data = residual.defined() ? residual.data<X>() : nullptr;
+  X* y_data = y.data<X>();
   for_each_part(parts, [&](std::int64_t part) {
     const std::int64_t at = parts.begin(part) * parts.channels;
-    batch_norm_kernels<T>().apply(parts.size(part), x_data + at, residual_data ? residual_data + at : nullptr,
+    batch_norm_kernels<X>().apply(parts.size(part), x_data + at, residual_data ? residual_data + at : nullptr,
                                   affine_of<T>(saved.mean, scale, saved.bias, parts.group(part)), relu,
                                   y_data + at);
   });
@@ -195,29 +195,29 @@ void apply(const Parts& parts, const BatchNormSaved& saved, const Tensor& residu
 BatchNormResult batch_norm_act(const Tensor& x, const Tensor& weight, const Tensor& bias, RunningStats& stats,
                                const BatchNormParams& params, const Tensor& residual) {
   check_arguments(x, weight, bias, stats, params, residual);
-  return dispatch_float(x.dtype(), "batch_norm_act", [&]<class T>() {
+  return dispatch_activation(x.dtype(), "batch_norm_act", [&]<class X>() {
     const Parts parts(x, params.training ? params.groups : 1);
-    BatchNormResult out{empty_like(x), Tensor::empty({parts.groups, parts.channels}, x.options()),
-                        Tensor::empty({parts.groups, parts.channels}, x.options())};
+    BatchNormResult out{empty_like(x), Tensor::empty({parts.groups, parts.channels}, weight.options()),
+                        Tensor::empty({parts.groups, parts.channels}, weight.options())};
     if (params.training && x.numel() > 0) {
-      batch_statistics<T>(parts, x, params, stats, out.mean, out.invstd);
+      batch_statistics<X>(parts, x, params, stats, out.mean, out.invstd);
     } else if (!params.training) {
-      running_statistics<T>(stats, params.eps, out.mean, out.invstd);
+      running_statistics<Compute<X>>(stats, params.eps, out.mean, out.invstd);
     }
     if (x.numel() == 0) return out;
     // In training x is read for its statistics, and again to be normalised.
     count_work({0, (params.training ? 2 : 1) * bytes_of({&x}) + bytes_of({&residual, &out.y})});
-    apply<T>(parts, {x, weight, bias, out.mean, out.invstd, {}}, residual, params.relu, out.y);
+    apply<X>(parts, {x, weight, bias, out.mean, out.invstd, {}}, residual, params.relu, out.y);
     return out;
   });
 }
 
 Tensor batch_norm_act_again(const BatchNormSaved& saved, const BatchNormParams& params) {
-  return dispatch_float(saved.x.dtype(), "batch_norm_act", [&]<class T>() {
+  return dispatch_activation(saved.x.dtype(), "batch_norm_act", [&]<class X>() {
     const Parts parts(saved.x, params.training ? params.groups : 1);
     Tensor y = empty_like(saved.x);
     count_work({0, bytes_of({&saved.x, &y})});
-    if (y.numel() > 0) apply<T>(parts, saved, {}, params.relu, y);
+    if (y.numel() > 0) apply<X>(parts, saved, {}, params.relu, y);
     return y;
   });
 }
@@ -230,19 +230,19 @@ struct Reduced {
   std::vector<double> sum_gx;
 };
 
-template <class T>
+template <class X, class T = Compute<X>>
 Reduced reduce_parts(const Parts& parts, const Tensor& grad_y, const BatchNormSaved& saved,
                      const std::vector<T>& scale, bool relu, Tensor& masked) {
   Tensor sums = Tensor::empty({parts.total(), 2, parts.channels}, {DType::float64, {}});
   double* sums_data = sums.data<double>();
-  const T* grad_y_data = grad_y.data<T>();
-  const T* x_data = saved.x.data<T>();
-  const T* y_data = masked.defined() ? std::as_const(saved.residual_y).data<T>() : nullptr;
-  T* masked_data = masked.defined() ? masked.data<T>() : nullptr;
+  const X* grad_y_data = grad_y.data<X>();
+  const X* x_data = saved.x.data<X>();
+  const X* y_data = masked.defined() ? std::as_const(saved.residual_y).data<X>() : nullptr;
+  X* masked_data = masked.defined() ? masked.data<X>() : nullptr;
   for_each_part(parts, [&](std::int64_t part) {
     const std::int64_t at = parts.begin(part) * parts.channels;
     double* sum = sums_data + 2 * part * parts.channels;
-    batch_norm_kernels<T>().reduce(parts.size(part), grad_y_data + at, x_data + at,
+    batch_norm_kernels<X>().reduce(parts.size(part), grad_y_data + at, x_data + at,
                                    y_data ? y_data + at : nullptr,
                                    affine_of<T>(saved.mean, scale, saved.bias, parts.group(part)), relu,
                                    masked_data ? masked_data + at : nullptr, sum, sum + parts.channels);
@@ -279,7 +279,7 @@ void parameter_gradients(const Parts& parts, const Reduced& reduced, const Tenso
 
 // dx = weight·invstd·(g − mean(g) − (x − mean)·invstd²·mean(g·(x − mean))); in evaluation the statistics do
 // not depend on x, and the last two terms are not there.
-template <class T>
+template <class X, class T = Compute<X>>
 void input_gradient(const Parts& parts, const Tensor& g, const BatchNormSaved& saved,
                     const std::vector<T>& scale, const Reduced& reduced, const BatchNormParams& params,
                     bool relu, Tensor& grad_x) {
@@ -291,15 +291,15 @@ void input_gradient(const Parts& parts, const Tensor& g, const BatchNormSaved& s
     mean_g[i] = static_cast<T>(reduced.sum_g[i] / n);
     slope[i] = static_cast<T>(reduced.sum_gx[i] / n * invstd * invstd);
   }
-  const T* g_data = g.data<T>();
-  const T* x_data = saved.x.data<T>();
-  T* grad_x_data = grad_x.data<T>();
+  const X* g_data = g.data<X>();
+  const X* x_data = saved.x.data<X>();
+  X* grad_x_data = grad_x.data<X>();
   for_each_part(parts, [&](std::int64_t part) {
     const std::int64_t at = parts.begin(part) * parts.channels;
     const std::int64_t channel = parts.group(part) * parts.channels;
     BatchNormSlopes<T> slopes;
     if (params.training) slopes = {mean_g.data() + channel, slope.data() + channel};
-    batch_norm_kernels<T>().apply_backward(parts.size(part), g_data + at, x_data + at,
+    batch_norm_kernels<X>().apply_backward(parts.size(part), g_data + at, x_data + at,
                                            affine_of<T>(saved.mean, scale, saved.bias, parts.group(part)),
                                            slopes, relu, grad_x_data + at);
   });
@@ -311,7 +311,7 @@ BatchNormGrads batch_norm_act_backward(const Tensor& grad_y, const BatchNormSave
                                        const BatchNormParams& params, const BatchNormNeeds& needs) {
   check_dtype("batch_norm_act", "grad_y", grad_y, saved.x.dtype());
   check_shape("batch_norm_act", "grad_y", grad_y, saved.x.shape());
-  return dispatch_float(grad_y.dtype(), "batch_norm_act", [&]<class T>() {
+  return dispatch_activation(grad_y.dtype(), "batch_norm_act", [&]<class X>() {
     const Parts parts(saved.x, params.training ? params.groups : 1);
     BatchNormGrads grads;
     if (needs.x) grads.x = empty_like(saved.x);
@@ -323,11 +323,12 @@ BatchNormGrads batch_norm_act_backward(const Tensor& grad_y, const BatchNormSave
     Tensor masked = mask_by_y ? empty_like(grad_y) : Tensor();
     if (grad_y.numel() > 0) {
       count_work({0, 2 * bytes_of({&grad_y, &saved.x}) + bytes_of({&grads.x, &saved.residual_y, &masked})});
+      using T = Compute<X>;
       const auto scale = scale_of<T>(saved.weight, saved.invstd);
-      const auto reduced = reduce_parts<T>(parts, grad_y, saved, scale, mask_by_x, masked);
+      const auto reduced = reduce_parts<X>(parts, grad_y, saved, scale, mask_by_x, masked);
       parameter_gradients<T>(parts, reduced, saved.invstd, grads);
       if (needs.x)
-        input_gradient<T>(parts, mask_by_y ? masked : grad_y, saved, scale, reduced, params, mask_by_x,
+        input_gradient<X>(parts, mask_by_y ? masked : grad_y, saved, scale, reduced, params, mask_by_x,
                           grads.x);
     }
     if (needs.residual) grads.residual = mask_by_y ? masked : grad_y;

@@ -19,16 +19,16 @@ namespace {  // several files have kernels of these names
 // over a few rows in registers before they are added to memory.
 constexpr std::int64_t kRows = 4;
 
-template <int rows, class T>
-void add_moments(std::int64_t channels, const T* HWY_RESTRICT x, const T* HWY_RESTRICT shift,
+template <int rows, class X>
+void add_moments(std::int64_t channels, const X* HWY_RESTRICT x, const X* HWY_RESTRICT shift,
                  double* HWY_RESTRICT sum, double* HWY_RESTRICT sum_squares) {
   for (std::int64_t c = 0; c < channels; ++c) {
-    const double from = static_cast<double>(shift[c]);
+    const double from = static_cast<double>(widened(shift[c]));
     double s = 0;
     double q = 0;
 #pragma GCC unroll 4
     for (int r = 0; r < rows; ++r) {
-      const double d = static_cast<double>(x[r * channels + c]) - from;
+      const double d = static_cast<double>(widened(x[r * channels + c])) - from;
       s += d;
       q += d * d;
     }
@@ -37,8 +37,8 @@ void add_moments(std::int64_t channels, const T* HWY_RESTRICT x, const T* HWY_RE
   }
 }
 
-template <class T>
-void moments(BatchNormRows size, const T* x, double* sum, double* sum_squares) {
+template <class X>
+void moments(BatchNormRows size, const X* x, double* sum, double* sum_squares) {
   std::fill_n(sum, size.channels, 0.0);
   std::fill_n(sum_squares, size.channels, 0.0);
   std::int64_t r = 0;
@@ -53,17 +53,17 @@ HWY_INLINE T relu_of(T u) {
   return u < T(0) ? T(0) : u;
 }
 
-template <bool with_residual, bool relu, class T>
-void apply_rows(BatchNormRows size, const T* HWY_RESTRICT x, const T* HWY_RESTRICT residual,
-                const BatchNormAffine<T>& affine, T* HWY_RESTRICT y) {
+template <bool with_residual, bool relu, class X, class T = Compute<X>>
+void apply_rows(BatchNormRows size, const X* HWY_RESTRICT x, const X* HWY_RESTRICT residual,
+                const BatchNormAffine<T>& affine, X* HWY_RESTRICT y) {
   const T* HWY_RESTRICT mean = affine.mean;
   const T* HWY_RESTRICT scale = affine.scale;
   const T* HWY_RESTRICT bias = affine.bias;
   for (std::int64_t r = 0; r < size.rows; ++r) {
     for (std::int64_t c = 0; c < size.channels; ++c) {
-      T u = (x[c] - mean[c]) * scale[c] + bias[c];
-      if constexpr (with_residual) u += residual[c];
-      y[c] = relu ? relu_of(u) : u;
+      T u = (widened(x[c]) - mean[c]) * scale[c] + bias[c];
+      if constexpr (with_residual) u += widened(residual[c]);
+      y[c] = static_cast<X>(relu ? relu_of(u) : u);
     }
     x += size.channels;
     y += size.channels;
@@ -71,19 +71,19 @@ void apply_rows(BatchNormRows size, const T* HWY_RESTRICT x, const T* HWY_RESTRI
   }
 }
 
-template <class T>
-void apply(BatchNormRows size, const T* x, const T* residual, const BatchNormAffine<T>& affine, bool relu,
-           T* y) {
-  const auto run = residual ? (relu ? apply_rows<true, true, T> : apply_rows<true, false, T>)
-                            : (relu ? apply_rows<false, true, T> : apply_rows<false, false, T>);
+template <class X, class T = Compute<X>>
+void apply(BatchNormRows size, const X* x, const X* residual, const BatchNormAffine<T>& affine, bool relu,
+           X* y) {
+  const auto run = residual ? (relu ? apply_rows<true, true, X> : apply_rows<true, false, X>)
+                            : (relu ? apply_rows<false, true, X> : apply_rows<false, false, X>);
   run(size, x, residual, affine, y);
 }
 
 enum class Mask { none, from_x, from_y };
 
-template <Mask mask, int rows, class T>
-void add_products(std::int64_t channels, const T* HWY_RESTRICT grad_y, const T* HWY_RESTRICT x,
-                  const T* HWY_RESTRICT y, const BatchNormAffine<T>& affine, T* HWY_RESTRICT grad_residual,
+template <Mask mask, int rows, class X, class T = Compute<X>>
+void add_products(std::int64_t channels, const X* HWY_RESTRICT grad_y, const X* HWY_RESTRICT x,
+                  const X* HWY_RESTRICT y, const BatchNormAffine<T>& affine, X* HWY_RESTRICT grad_residual,
                   double* HWY_RESTRICT sum_g, double* HWY_RESTRICT sum_gx) {
   const T* HWY_RESTRICT mean = affine.mean;
   const T* HWY_RESTRICT scale = affine.scale;
@@ -94,12 +94,12 @@ void add_products(std::int64_t channels, const T* HWY_RESTRICT grad_y, const T* 
 #pragma GCC unroll 4
     for (int r = 0; r < rows; ++r) {
       const std::int64_t i = r * channels + c;
-      const T d = x[i] - mean[c];
-      T g = grad_y[i];
+      const T d = widened(x[i]) - mean[c];
+      T g = widened(grad_y[i]);
       if constexpr (mask == Mask::from_x) g = d * scale[c] + bias[c] <= T(0) ? T(0) : g;
       if constexpr (mask == Mask::from_y) {
-        g = y[i] <= T(0) ? T(0) : g;
-        grad_residual[i] = g;
+        g = widened(y[i]) <= T(0) ? T(0) : g;
+        grad_residual[i] = static_cast<X>(g);
       }
       s += g;
       q += g * d;
@@ -109,9 +109,9 @@ void add_products(std::int64_t channels, const T* HWY_RESTRICT grad_y, const T* 
   }
 }
 
-template <Mask mask, class T>
-void reduce_rows(BatchNormRows size, const T* grad_y, const T* x, const T* y,
-                 const BatchNormAffine<T>& affine, T* grad_residual, double* sum_g, double* sum_gx) {
+template <Mask mask, class X, class T = Compute<X>>
+void reduce_rows(BatchNormRows size, const X* grad_y, const X* x, const X* y,
+                 const BatchNormAffine<T>& affine, X* grad_residual, double* sum_g, double* sum_gx) {
   const auto add = [&](auto add_rows, std::int64_t r) {
     const std::int64_t at = r * size.channels;
     const bool by_y = mask == Mask::from_y;
@@ -119,25 +119,25 @@ void reduce_rows(BatchNormRows size, const T* grad_y, const T* x, const T* y,
              by_y ? grad_residual + at : nullptr, sum_g, sum_gx);
   };
   std::int64_t r = 0;
-  for (; r + kRows <= size.rows; r += kRows) add(add_products<mask, kRows, T>, r);
-  for (; r < size.rows; ++r) add(add_products<mask, 1, T>, r);
+  for (; r + kRows <= size.rows; r += kRows) add(add_products<mask, kRows, X>, r);
+  for (; r < size.rows; ++r) add(add_products<mask, 1, X>, r);
 }
 
-template <class T>
-void reduce(BatchNormRows size, const T* grad_y, const T* x, const T* y, const BatchNormAffine<T>& affine,
-            bool relu, T* grad_residual, double* sum_g, double* sum_gx) {
+template <class X, class T = Compute<X>>
+void reduce(BatchNormRows size, const X* grad_y, const X* x, const X* y, const BatchNormAffine<T>& affine,
+            bool relu, X* grad_residual, double* sum_g, double* sum_gx) {
   std::fill_n(sum_g, size.channels, 0.0);
   std::fill_n(sum_gx, size.channels, 0.0);
-  const auto run = y      ? reduce_rows<Mask::from_y, T>
-                   : relu ? reduce_rows<Mask::from_x, T>
-                          : reduce_rows<Mask::none, T>;
+  const auto run = y      ? reduce_rows<Mask::from_y, X>
+                   : relu ? reduce_rows<Mask::from_x, X>
+                          : reduce_rows<Mask::none, X>;
   run(size, grad_y, x, y, affine, grad_residual, sum_g, sum_gx);
 }
 
-template <bool training, bool relu, class T>
-void apply_backward_rows(BatchNormRows size, const T* HWY_RESTRICT grad_y, const T* HWY_RESTRICT x,
+template <bool training, bool relu, class X, class T = Compute<X>>
+void apply_backward_rows(BatchNormRows size, const X* HWY_RESTRICT grad_y, const X* HWY_RESTRICT x,
                          const BatchNormAffine<T>& affine, const BatchNormSlopes<T>& slopes,
-                         T* HWY_RESTRICT grad_x) {
+                         X* HWY_RESTRICT grad_x) {
   const T* HWY_RESTRICT mean = affine.mean;
   const T* HWY_RESTRICT scale = affine.scale;
   const T* HWY_RESTRICT bias = affine.bias;
@@ -145,11 +145,11 @@ void apply_backward_rows(BatchNormRows size, const T* HWY_RESTRICT grad_y, const
   const T* HWY_RESTRICT slope = slopes.slope;
   for (std::int64_t r = 0; r < size.rows; ++r) {
     for (std::int64_t c = 0; c < size.channels; ++c) {
-      T g = grad_y[c];
-      const T d = x[c] - mean[c];
+      T g = widened(grad_y[c]);
+      const T d = widened(x[c]) - mean[c];
       if constexpr (relu) g = d * scale[c] + bias[c] <= T(0) ? T(0) : g;
       if constexpr (training) g -= mean_g[c] + d * slope[c];
-      grad_x[c] = scale[c] * g;
+      grad_x[c] = static_cast<X>(scale[c] * g);
     }
     grad_y += size.channels;
     x += size.channels;
@@ -157,23 +157,24 @@ void apply_backward_rows(BatchNormRows size, const T* HWY_RESTRICT grad_y, const
   }
 }
 
-template <class T>
-void apply_backward(BatchNormRows size, const T* grad_y, const T* x, const BatchNormAffine<T>& affine,
-                    const BatchNormSlopes<T>& slopes, bool relu, T* grad_x) {
+template <class X, class T = Compute<X>>
+void apply_backward(BatchNormRows size, const X* grad_y, const X* x, const BatchNormAffine<T>& affine,
+                    const BatchNormSlopes<T>& slopes, bool relu, X* grad_x) {
   const auto run = slopes.slope
-                       ? (relu ? apply_backward_rows<true, true, T> : apply_backward_rows<true, false, T>)
-                       : (relu ? apply_backward_rows<false, true, T> : apply_backward_rows<false, false, T>);
+                       ? (relu ? apply_backward_rows<true, true, X> : apply_backward_rows<true, false, X>)
+                       : (relu ? apply_backward_rows<false, true, X> : apply_backward_rows<false, false, X>);
   run(size, grad_y, x, affine, slopes, grad_x);
 }
 
-template <class T>
-const BatchNormKernels<T>& kernels() {
-  static constexpr BatchNormKernels<T> all{moments<T>, apply<T>, reduce<T>, apply_backward<T>};
+template <class X>
+const BatchNormKernels<X>& kernels() {
+  static constexpr BatchNormKernels<X> all{moments<X>, apply<X>, reduce<X>, apply_backward<X>};
   return all;
 }
 
 const BatchNormKernels<float>& float_kernels() { return kernels<float>(); }
 const BatchNormKernels<double>& double_kernels() { return kernels<double>(); }
+const BatchNormKernels<bfloat16>& bfloat16_kernels() { return kernels<bfloat16>(); }
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
@@ -185,6 +186,8 @@ namespace dcl::tensor::cpu {
 
 DCL_VECTOR_DISPATCH(float_kernels, template <> const BatchNormKernels<float>& batch_norm_kernels<float>())
 DCL_VECTOR_DISPATCH(double_kernels, template <> const BatchNormKernels<double>& batch_norm_kernels<double>())
+DCL_VECTOR_DISPATCH(bfloat16_kernels,
+                    template <> const BatchNormKernels<bfloat16>& batch_norm_kernels<bfloat16>())
 
 }  // namespace dcl::tensor::cpu
 #endif  // HWY_ONCE

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "tensor/dtype.h"
+
 namespace dcl::tensor::cpu {
 
 /// A run of rows of x.
@@ -29,27 +31,29 @@ struct BatchNormSlopes {
   const T* slope = nullptr;   // invstd²·mean of g·(x − mean)
 };
 
-template <class T>
+/// X is the type of x, y and their gradients; the rest is Compute<X>.
+template <class X>
 struct BatchNormKernels {
+  using T = Compute<X>;
   /// sum[c] = Σ (x − x₀), sum_squares[c] = Σ (x − x₀)², x₀ the first of the rows: shifted by one of its own
   /// values, a variance of n values from these sums loses at most about n·2⁻⁵³ of itself.
-  void (*moments)(BatchNormRows size, const T* x, double* sum, double* sum_squares);
+  void (*moments)(BatchNormRows size, const X* x, double* sum, double* sum_squares);
   /// y = act(u + residual); `residual` may be null.
-  void (*apply)(BatchNormRows size, const T* x, const T* residual, const BatchNormAffine<T>& affine,
-                bool relu, T* y);
+  void (*apply)(BatchNormRows size, const X* x, const X* residual, const BatchNormAffine<T>& affine,
+                bool relu, X* y);
   /// sum_g[c] = Σ g, sum_gx[c] = Σ g·(x − mean), with g = grad_y where the ReLU was open and 0 elsewhere. It
   /// was open where y > 0 when `y` is given (then g is also written to `grad_residual`), where u > 0 when
   /// `relu`, and everywhere otherwise.
-  void (*reduce)(BatchNormRows size, const T* grad_y, const T* x, const T* y,
-                 const BatchNormAffine<T>& affine, bool relu, T* grad_residual, double* sum_g,
+  void (*reduce)(BatchNormRows size, const X* grad_y, const X* x, const X* y,
+                 const BatchNormAffine<T>& affine, bool relu, X* grad_residual, double* sum_g,
                  double* sum_gx);
   /// grad_x from grad_y, masked by u > 0 when `relu`.
-  void (*apply_backward)(BatchNormRows size, const T* grad_y, const T* x, const BatchNormAffine<T>& affine,
-                         const BatchNormSlopes<T>& slopes, bool relu, T* grad_x);
+  void (*apply_backward)(BatchNormRows size, const X* grad_y, const X* x, const BatchNormAffine<T>& affine,
+                         const BatchNormSlopes<T>& slopes, bool relu, X* grad_x);
 };
 
-/// T is float or double.
-template <class T>
-const BatchNormKernels<T>& batch_norm_kernels();
+/// X is float, double or bfloat16.
+template <class X>
+const BatchNormKernels<X>& batch_norm_kernels();
 
 }  // namespace dcl::tensor::cpu

@@ -155,14 +155,14 @@ namespace cpu {
 
 Tensor unary(UnaryOp op, const Tensor& x) {
   check(x.defined(), "{}: x is undefined", name_of(op));
-  return dispatch_float(x.dtype(), name_of(op), [&]<class T>() {
+  return dispatch_activation(x.dtype(), name_of(op), [&]<class T>() {
     Tensor y = empty_like(x);
     count_work({0, bytes_of({&x, &y})}, name_of(op));
     const T* x_data = x.data<T>();
     T* y_data = y.data<T>();
     with_functor(op, [&](auto functor) {
       parallel_for(x.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) y_data[i] = functor.value(x_data[i]);
+        for (std::int64_t i = begin; i < end; ++i) y_data[i] = static_cast<T>(functor.value(widened(x_data[i])));
       });
     });
     return y;
@@ -172,7 +172,7 @@ Tensor unary(UnaryOp op, const Tensor& x) {
 Tensor unary_backward(UnaryOp op, const Tensor& saved, const Tensor& grad_y) {
   check_pair(name_of(op), "saved", saved, "grad_y", grad_y);
   check_shape(name_of(op), "grad_y", grad_y, saved.shape());
-  return dispatch_float(saved.dtype(), name_of(op), [&]<class T>() {
+  return dispatch_activation(saved.dtype(), name_of(op), [&]<class T>() {
     Tensor grad_x = empty_like(saved);
     count_work({0, bytes_of({&saved, &grad_y, &grad_x})}, name_of(op));
     const T* saved_data = saved.data<T>();
@@ -181,7 +181,7 @@ Tensor unary_backward(UnaryOp op, const Tensor& saved, const Tensor& grad_y) {
     with_functor(op, [&](auto functor) {
       parallel_for(saved.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i)
-          grad_x_data[i] = functor.gradient(saved_data[i], grad_y_data[i]);
+          grad_x_data[i] = static_cast<T>(functor.gradient(widened(saved_data[i]), widened(grad_y_data[i])));
       });
     });
     return grad_x;
@@ -190,11 +190,13 @@ Tensor unary_backward(UnaryOp op, const Tensor& saved, const Tensor& grad_y) {
 
 Tensor binary(BinaryOp op, const Tensor& a, const Tensor& b) {
   check_pair(name_of(op), "a", a, "b", b);
-  return dispatch_float(a.dtype(), name_of(op), [&]<class T>() {
+  return dispatch_activation(a.dtype(), name_of(op), [&]<class T>() {
     Tensor y = Tensor::empty(broadcast_shapes(a.shape(), b.shape(), name_of(op)), a.options());
     count_work({0, bytes_of({&a, &b, &y})}, name_of(op));
     with_functor(op, [&](auto functor) {
-      broadcast_loop<T>(a, b, y, [=](T x1, T x2, std::int64_t) { return functor.value(x1, x2); });
+      broadcast_loop<T>(a, b, y, [=](T x1, T x2, std::int64_t) {
+        return static_cast<T>(functor.value(widened(x1), widened(x2)));
+      });
     });
     return y;
   });
@@ -204,12 +206,13 @@ Tensor binary_backward_a(BinaryOp op, const Tensor& a, const Tensor& b, const Te
   check_pair(name_of(op), "a", a, "b", b);
   check_pair(name_of(op), "a", a, "grad_y", grad_y);
   check_shape(name_of(op), "grad_y", grad_y, broadcast_shapes(a.shape(), b.shape(), name_of(op)));
-  return dispatch_float(a.dtype(), name_of(op), [&]<class T>() {
+  return dispatch_activation(a.dtype(), name_of(op), [&]<class T>() {
     Tensor grad_a = empty_like(grad_y);
     const T* g = grad_y.data<T>();
     with_functor(op, [&](auto functor) {
-      broadcast_loop<T>(a, b, grad_a,
-                        [=](T x1, T x2, std::int64_t i) { return functor.gradient_a(x1, x2, g[i]); });
+      broadcast_loop<T>(a, b, grad_a, [=](T x1, T x2, std::int64_t i) {
+        return static_cast<T>(functor.gradient_a(widened(x1), widened(x2), widened(g[i])));
+      });
     });
     return grad_a;
   });
@@ -219,12 +222,13 @@ Tensor binary_backward_b(BinaryOp op, const Tensor& a, const Tensor& b, const Te
   check_pair(name_of(op), "a", a, "b", b);
   check_pair(name_of(op), "b", b, "grad_y", grad_y);
   check_shape(name_of(op), "grad_y", grad_y, broadcast_shapes(a.shape(), b.shape(), name_of(op)));
-  return dispatch_float(b.dtype(), name_of(op), [&]<class T>() {
+  return dispatch_activation(b.dtype(), name_of(op), [&]<class T>() {
     Tensor grad_b = empty_like(grad_y);
     const T* g = grad_y.data<T>();
     with_functor(op, [&](auto functor) {
-      broadcast_loop<T>(a, b, grad_b,
-                        [=](T x1, T x2, std::int64_t i) { return functor.gradient_b(x1, x2, g[i]); });
+      broadcast_loop<T>(a, b, grad_b, [=](T x1, T x2, std::int64_t i) {
+        return static_cast<T>(functor.gradient_b(widened(x1), widened(x2), widened(g[i])));
+      });
     });
     return grad_b;
   });
@@ -239,11 +243,11 @@ void add_inplace(Tensor& a, const Tensor& b) {
   check_pair("add_inplace", "a", a, "b", b);
   check_shape("add_inplace", "b", b, a.shape());
   count_work({0, 2 * bytes_of({&a}) + bytes_of({&b})});
-  dispatch_float(a.dtype(), "add_inplace", [&]<class T>() {
+  dispatch_activation(a.dtype(), "add_inplace", [&]<class T>() {
     T* a_data = a.data<T>();
     const T* b_data = b.data<T>();
     parallel_for(a.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) a_data[i] += b_data[i];
+      for (std::int64_t i = begin; i < end; ++i) a_data[i] = static_cast<T>(widened(a_data[i]) + widened(b_data[i]));
     });
   });
 }

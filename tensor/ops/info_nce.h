@@ -11,12 +11,19 @@
 // whenever the maximum moves (Dao et al., FlashAttention, 2022). Memory is O(M·C).
 //
 // query, positive [M,C], queue [K,C], one of float32 and float64; rows are usually of length 1, but need not
-// be. Throws unless the shapes fit together, M >= 1, C >= 1 and temperature > 0. K may be 0 (the loss is 0).
+// be. Throws unless the shapes fit together, M >= 1, C >= 1 and params.temperature > 0. K may be 0 (the loss is 0).
 #pragma once
 
 #include "tensor/tensor.h"
 
 namespace dcl::tensor {
+
+struct InfoNceParams {
+  double temperature = 0.2;  // T
+  /// Products of numbers rounded to bfloat16 (queries times 1/T, keys, softmax weights), summed in float32; for
+  /// float32 arguments only.
+  bool bfloat16_products = false;
+};
 
 struct InfoNceResult {
   Tensor loss;        // [1]
@@ -25,12 +32,12 @@ struct InfoNceResult {
 };
 
 namespace cpu {
-InfoNceResult info_nce(const Tensor& query, const Tensor& positive, const Tensor& queue, double temperature,
+InfoNceResult info_nce(const Tensor& query, const Tensor& positive, const Tensor& queue, const InfoNceParams& params,
                        bool want_grad);
 }  // namespace cpu
 
 namespace cuda {
-InfoNceResult info_nce(const Tensor& query, const Tensor& positive, const Tensor& queue, double temperature,
+InfoNceResult info_nce(const Tensor& query, const Tensor& positive, const Tensor& queue, const InfoNceParams& params,
                        bool want_grad);
 }  // namespace cuda
 

@@ -1,4 +1,4 @@
-// The fully connected layer, float32 or float64:
+// The fully connected layer, float32 or float64, or bfloat16 x and y with float32 weight and bias:
 //
 //   y = x Wᵀ + bias         x […,I], weight W [O,I], bias [O] or undefined, y […,O]
 //

@@ -26,7 +26,7 @@ MaxPool2dSizes sizes_of(const Shape& x, const MaxPool2dParams& params) {
 MaxPool2dResult max_pool2d(const Tensor& x, const MaxPool2dParams& params) {
   check(x.defined(), "max_pool2d: x is undefined");
   const auto s = sizes_of(x.shape(), params);
-  return dispatch_float(x.dtype(), "max_pool2d", [&]<class T>() {
+  return dispatch_activation(x.dtype(), "max_pool2d", [&]<class T>() {
     const Shape out{s.batch, s.out_h, s.out_w, s.channels};
     MaxPool2dResult result{Tensor::empty(out, x.options()), Tensor::empty(out, {DType::uint8, x.device()})};
     count_work({0, bytes_of({&x, &result.y, &result.tap})});
@@ -51,7 +51,7 @@ Tensor max_pool2d_backward(const Tensor& grad_y, const Tensor& tap, const Shape&
   check_dtype("max_pool2d", "tap", tap, DType::uint8);
   check_shape("max_pool2d", "tap", tap, {s.batch, s.out_h, s.out_w, s.channels});
   check_shape("max_pool2d", "grad_y", grad_y, tap.shape());
-  return dispatch_float(grad_y.dtype(), "max_pool2d", [&]<class T>() {
+  return dispatch_activation(grad_y.dtype(), "max_pool2d", [&]<class T>() {
     Tensor grad_x = Tensor::empty(x_shape, grad_y.options());
     count_work({0, bytes_of({&grad_y, &tap, &grad_x})});
     const T* grad_y_data = grad_y.data<T>();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tensor/cpu/vector_targets.h"
+#include "tensor/dtype.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tensor/ops/max_pool2d_kernels.cpp"
@@ -44,12 +45,12 @@ template <class T>
 HWY_INLINE void window_maximum(const MaxPool2dSizes& s, Taps rows, Taps columns, const T* x,
                                std::int64_t corner, std::int64_t count, T* HWY_RESTRICT y,
                                std::uint8_t* HWY_RESTRICT tap) {
-  using Tap = typename TapOf<T>::Type;
-  T best[kChunk];
+  using Tap = typename TapOf<Compute<T>>::Type;
+  Compute<T> best[kChunk];
   Tap best_tap[kChunk];
   const T* first = x + (corner + (rows.begin * s.in_w + columns.begin) * s.channels);
   for (std::int64_t c = 0; c < count; ++c) {
-    best[c] = first[c];
+    best[c] = widened(first[c]);
     best_tap[c] = static_cast<Tap>(rows.begin * s.kernel + columns.begin);
   }
   for (std::int64_t r = rows.begin; r < rows.end; ++r) {
@@ -57,14 +58,15 @@ HWY_INLINE void window_maximum(const MaxPool2dSizes& s, Taps rows, Taps columns,
       const T* HWY_RESTRICT value = x + (corner + (r * s.in_w + q) * s.channels);
       const Tap here = static_cast<Tap>(r * s.kernel + q);
       for (std::int64_t c = 0; c < count; ++c) {
-        const bool larger = !(value[c] <= best[c]) && best[c] == best[c];  // NaN is, and then nothing else
-        best[c] = larger ? value[c] : best[c];
+        const Compute<T> u = widened(value[c]);
+        const bool larger = !(u <= best[c]) && best[c] == best[c];  // NaN is, and then nothing else
+        best[c] = larger ? u : best[c];
         best_tap[c] = larger ? here : best_tap[c];
       }
     }
   }
   for (std::int64_t c = 0; c < count; ++c) {
-    y[c] = best[c];
+    y[c] = static_cast<T>(best[c]);
     tap[c] = static_cast<std::uint8_t>(best_tap[c]);
   }
 }
@@ -95,25 +97,36 @@ struct Windows {
         end(std::min((i + s.padding) / s.stride + 1, windows)) {}
 };
 
-// dx gathers from the few windows over it, so that it is written once and by one thread.
+// dx gathers from the few windows over it, so that it is written once and by one thread; `count` channels of one
+// pixel (h,w).
 template <class T>
-void backward_row(const MaxPool2dSizes& s, const T* grad_y, const std::uint8_t* tap, std::int64_t h,
-                  T* grad_x) {
-  const Windows rows(h, s, s.out_h);
-  for (std::int64_t w = 0; w < s.in_w; ++w) {
-    const Windows columns(w, s, s.out_w);
-    T* HWY_RESTRICT to = grad_x + w * s.channels;
-    std::fill_n(to, s.channels, T(0));
-    for (std::int64_t p = rows.begin; p < rows.end; ++p) {
-      for (std::int64_t q = columns.begin; q < columns.end; ++q) {
-        const std::int64_t r = h - (p * s.stride - s.padding);
-        const auto here = static_cast<std::uint8_t>(r * s.kernel + w - (q * s.stride - s.padding));
-        const std::int64_t at = (p * s.out_w + q) * s.channels;
-        const T* HWY_RESTRICT g = grad_y + at;
-        const std::uint8_t* HWY_RESTRICT winner = tap + at;
-        for (std::int64_t c = 0; c < s.channels; ++c) to[c] += winner[c] == here ? g[c] : T(0);
-      }
+HWY_INLINE void gather_gradient(const MaxPool2dSizes& s, Windows rows, Windows columns, std::int64_t h, std::int64_t w,
+                                const T* grad_y, const std::uint8_t* tap, std::int64_t count,
+                                T* HWY_RESTRICT grad_x) {
+  Compute<T> sum[kChunk];
+  for (std::int64_t c = 0; c < count; ++c) sum[c] = 0;
+  for (std::int64_t p = rows.begin; p < rows.end; ++p) {
+    for (std::int64_t q = columns.begin; q < columns.end; ++q) {
+      const std::int64_t r = h - (p * s.stride - s.padding);
+      const auto here = static_cast<std::uint8_t>(r * s.kernel + w - (q * s.stride - s.padding));
+      const std::int64_t at = (p * s.out_w + q) * s.channels;
+      const T* HWY_RESTRICT g = grad_y + at;
+      const std::uint8_t* HWY_RESTRICT winner = tap + at;
+      for (std::int64_t c = 0; c < count; ++c) sum[c] += winner[c] == here ? widened(g[c]) : Compute<T>(0);
     }
+  }
+  for (std::int64_t c = 0; c < count; ++c) grad_x[c] = static_cast<T>(sum[c]);
+}
+
+template <class T>
+void backward_row(const MaxPool2dSizes& s, const T* grad_y, const std::uint8_t* tap, std::int64_t h, T* grad_x) {
+  const Windows rows(h, s, s.out_h);
+  for (std::int64_t w = 0; w < s.in_w; ++w, grad_x += s.channels) {
+    const Windows columns(w, s, s.out_w);
+    std::int64_t c = 0;
+    for (; c + kChunk <= s.channels; c += kChunk)
+      gather_gradient(s, rows, columns, h, w, grad_y + c, tap + c, kChunk, grad_x + c);
+    if (c < s.channels) gather_gradient(s, rows, columns, h, w, grad_y + c, tap + c, s.channels - c, grad_x + c);
   }
 }
 
@@ -125,6 +138,7 @@ const MaxPool2dKernels<T>& kernels() {
 
 const MaxPool2dKernels<float>& float_kernels() { return kernels<float>(); }
 const MaxPool2dKernels<double>& double_kernels() { return kernels<double>(); }
+const MaxPool2dKernels<bfloat16>& bfloat16_kernels() { return kernels<bfloat16>(); }
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
@@ -136,6 +150,8 @@ namespace dcl::tensor::cpu {
 
 DCL_VECTOR_DISPATCH(float_kernels, template <> const MaxPool2dKernels<float>& max_pool2d_kernels<float>())
 DCL_VECTOR_DISPATCH(double_kernels, template <> const MaxPool2dKernels<double>& max_pool2d_kernels<double>())
+DCL_VECTOR_DISPATCH(bfloat16_kernels,
+                    template <> const MaxPool2dKernels<bfloat16>& max_pool2d_kernels<bfloat16>())
 
 }  // namespace dcl::tensor::cpu
 #endif  // HWY_ONCE

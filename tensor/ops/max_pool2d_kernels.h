@@ -27,7 +27,7 @@ struct MaxPool2dKernels {
                        T* grad_x);
 };
 
-/// T is float or double.
+/// T is float, double or bfloat16.
 template <class T>
 const MaxPool2dKernels<T>& max_pool2d_kernels();
 

@@ -56,7 +56,7 @@ Inputs to(const Inputs& in, DType dtype) {
 }
 
 InfoNceResult run(const Inputs& in, double temperature, bool want_grad = true) {
-  return tensor::cpu::info_nce(in.query, in.positive, in.queue, temperature, want_grad);
+  return tensor::cpu::info_nce(in.query, in.positive, in.queue, {.temperature = temperature}, want_grad);
 }
 
 double dot(const Tensor& a, std::int64_t i, const Tensor& b, std::int64_t j) {
@@ -134,7 +134,7 @@ TEST(InfoNce, Gradients) {
     const auto in = inputs_of(row);
     run_gradcheck("info_nce", row.name,
                   [&](const std::vector<Variable>& v) {
-                    return info_nce(v[0], in.positive, in.queue, row.temperature).loss;
+                    return info_nce(v[0], in.positive, in.queue, {.temperature = row.temperature}).loss;
                   },
                   {in.query});
   }

@@ -49,19 +49,31 @@ void split(const float* HWY_RESTRICT x, std::int64_t n, std::uint16_t* HWY_RESTR
   }
 }
 
-void split_blocks(const float* x, const BlockRuns& runs, std::uint16_t* out) {
-  if (runs.width == kBlockDepth) {
-    for (std::int64_t i = 0; i < runs.count; ++i)
-      split(x + i * runs.x_stride, kBlockDepth, out + i * runs.out_stride, runs.part_stride);
-    return;
-  }
+// `write(run, width, block)` for each run, then zeros to the block's end in all of its parts.
+template <class Write>
+HWY_INLINE void each_block(const float* x, const BlockRuns& runs, std::int64_t parts, std::uint16_t* out, Write write) {
   for (std::int64_t i = 0; i < runs.count; ++i) {
     std::uint16_t* const block = out + i * runs.out_stride;
-    split(x + i * runs.x_stride, runs.width, block, runs.part_stride);
-    for (std::int64_t part = 0; part < kParts<float>; ++part)
+    if (runs.width == kBlockDepth) {
+      write(x + i * runs.x_stride, kBlockDepth, block);
+      continue;
+    }
+    write(x + i * runs.x_stride, runs.width, block);
+    for (std::int64_t part = 0; part < parts; ++part)
       std::fill(block + part * runs.part_stride + runs.width, block + part * runs.part_stride + kBlockDepth,
                 std::uint16_t{0});
   }
+}
+
+void split_blocks(const float* x, const BlockRuns& runs, std::uint16_t* out) {
+  each_block(x, runs, kParts<float>, out, [&](const float* run, std::int64_t width, std::uint16_t* block) {
+    split(run, width, block, runs.part_stride);
+  });
+}
+
+void round_all_blocks(const float* x, const BlockRuns& runs, std::uint16_t* out) {
+  each_block(x, runs, 1, out,
+             [](const float* run, std::int64_t width, std::uint16_t* block) { round(run, width, block); });
 }
 
 }  // namespace
@@ -84,6 +96,7 @@ HWY_EXPORT(round);
 HWY_EXPORT(widen);
 HWY_EXPORT(split);
 HWY_EXPORT(split_blocks);
+HWY_EXPORT(round_all_blocks);
 
 void round_to_bfloat16(const float* x, std::int64_t n, bfloat16* out) {
   HWY_DYNAMIC_DISPATCH(round)(x, n, bits_of(out));
@@ -99,6 +112,10 @@ void split_to_bfloat16(const float* x, std::int64_t n, bfloat16* out, std::int64
 
 void write_blocks(const float* x, const BlockRuns& runs, bfloat16* out) {
   HWY_DYNAMIC_DISPATCH(split_blocks)(x, runs, bits_of(out));
+}
+
+void round_blocks(const float* x, const BlockRuns& runs, bfloat16* out) {
+  HWY_DYNAMIC_DISPATCH(round_all_blocks)(x, runs, bits_of(out));
 }
 
 void write_blocks(const bfloat16* x, const BlockRuns& runs, bfloat16* out) {

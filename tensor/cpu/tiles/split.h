@@ -43,6 +43,8 @@ struct BlockRuns {
   std::int64_t count, width, x_stride, out_stride, part_stride;
 };
 void write_blocks(const float* x, const BlockRuns& runs, bfloat16* out);
+/// The same of numbers rounded, not split.
+void round_blocks(const float* x, const BlockRuns& runs, bfloat16* out);
 void write_blocks(const bfloat16* x, const BlockRuns& runs, bfloat16* out);
 
 }  // namespace dcl::tensor::cpu

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "tensor/cpu/threads.h"
+#include "tensor/cpu/tiles/transpose.h"
 
 namespace dcl::tensor::cpu {
 
@@ -79,17 +80,20 @@ TilePanels TilePanels::from_rows(const PanelSize& size, const TapRows& rows) {
   const std::int64_t numbers = rows.channels * rows.all_taps * size.cols;
   const Tensor parts = parts_of(rows.matrix, numbers, size.parts);
   const auto* const source = std::as_const(parts).data<bfloat16>();
+  const std::array<bfloat16, kTileCols> zeros{};
   fill_blocks(size, result.values_,
               [&](std::int64_t panel, std::int64_t part, std::int64_t tap, std::int64_t channel, bfloat16* out) {
                 const std::int64_t depth = std::min(kBlockDepth, size.channels - channel);
                 const std::int64_t cols = std::min(kTileCols, size.cols - panel * kTileCols);
-                for (std::int64_t p = 0; p < depth; ++p) {
+                const auto row = [&](std::int64_t p) {
                   const std::int64_t at = tap * size.channels + channel + p;
-                  const std::int64_t row = at % rows.channels * rows.all_taps +
-                                           rows.taps[static_cast<std::size_t>(at / rows.channels)];
-                  const bfloat16* const from = source + part * numbers + row * size.cols + panel * kTileCols;
-                  bfloat16* const to = out + pair_at(p / 2, 0) + p % 2;
-                  for (std::int64_t j = 0; j < cols; ++j) to[pair_at(0, j)] = from[j];
+                  return source + part * numbers + panel * kTileCols +
+                         (at % rows.channels * rows.all_taps + rows.taps[static_cast<std::size_t>(at / rows.channels)]) *
+                             size.cols;
+                };
+                for (std::int64_t p = 0; p < depth; p += 2) {
+                  const std::array pair{row(p), p + 1 < depth ? row(p + 1) : zeros.data()};
+                  interleave_rows(pair.data(), cols, out + pair_at(p / 2, 0), kHalfBlock);
                 }
               });
   return result;
