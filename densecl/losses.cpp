@@ -10,8 +10,8 @@ autograd::InfoNce global_loss(const EncoderOutput& query, const Keys& keys, cons
   return autograd::info_nce(autograd::normalize(query.global), keys.global, queue, params);
 }
 
-DenseLoss dense_loss(const EncoderOutput& query, const Keys& keys, const Tensor& queue, const tensor::InfoNceParams& params,
-                     bool want_margin) {
+DenseLoss dense_loss(const EncoderOutput& query, const Keys& keys, const Tensor& queue,
+                     const tensor::InfoNceParams& params, bool want_margin) {
   const Tensor& features = query.features.value();
   const auto device = features.device();
   const auto [match, margin] =

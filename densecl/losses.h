@@ -29,8 +29,8 @@ autograd::InfoNce global_loss(const EncoderOutput& query, const Keys& keys, cons
 
 /// InfoNCE of each query cell against the key cell with the most similar backbone feature and the queue [K,
 /// dim].
-DenseLoss dense_loss(const EncoderOutput& query, const Keys& keys, const Tensor& queue, const tensor::InfoNceParams& params,
-                     bool want_margin = false);
+DenseLoss dense_loss(const EncoderOutput& query, const Keys& keys, const Tensor& queue,
+                     const tensor::InfoNceParams& params, bool want_margin = false);
 
 /// (1 - λ) · global + λ · dense, eq. 3; `lambda` is [1].
 Variable total_loss(const Variable& global, const Variable& dense, const Tensor& lambda);

@@ -35,7 +35,8 @@ void check_options(const ModelOptions& o) {
   positive("bn_groups", o.bn_groups);
   positive("num_grid", o.num_grid.value_or(1));
   check(!o.bfloat16 || o.options.dtype == tensor::DType::float32,
-        "model: bfloat16 activations beside {} parameters, expected float32", tensor::name_of(o.options.dtype));
+        "model: bfloat16 activations beside {} parameters, expected float32",
+        tensor::name_of(o.options.dtype));
   check(o.temperature > 0, "model: temperature is {}, expected more than 0", o.temperature);
   check(o.momentum >= 0 && o.momentum <= 1, "model: momentum of the key encoder is {}, expected 0 to 1",
         o.momentum);

@@ -34,7 +34,8 @@ struct ModelOptions {
   std::optional<std::int64_t> num_grid = {};  // pool the dense half to num_grid × num_grid
   std::int64_t bn_groups = 1;                 // chunks of the batch that batch norm sees one at a time
   tensor::TensorOptions options = {};
-  bool bfloat16 = false;  // activations and products in bfloat16; parameters, statistics and losses in float32
+  bool bfloat16 =
+      false;  // activations and products in bfloat16; parameters, statistics and losses in float32
 };
 
 /// What one forward pass gives. `keys` and `dense_keys` wait to be enqueued after the optimizer's step.

@@ -5,6 +5,7 @@
 #include "densecl/augment_config.h"
 #include "densecl/trainer.h"
 #include "tensor/cpu/features.h"
+#include "tensor/cpu/tiles/tile_kernel.h"
 
 namespace dcl::densecl {
 
@@ -14,14 +15,15 @@ constexpr double kMiB = 1024.0 * 1024.0;
 
 // Millions of numbers that one forward pass of a picture of 224² keeps for the backward pass: what its
 // convolutions give (as torchvision's models do; "activations" of Radosavovic et al., "Designing Network
-// Design Spaces", 2020), and what the pooling behind the first one and its residual blocks give. The other
-// activations are made again (autograd::Saved).
+// Design Spaces", 2020) but for those that are cheap to repeat (autograd/ops/conv2d.cpp), and what the
+// pooling behind the first one and its residual blocks give. The other activations are made again
+// (autograd::Saved).
 double kept_activations(const std::string& arch) {
-  static const std::map<std::string, double> millions = {{"resnet18", 2.5 + 1.0},
-                                                         {"resnet34", 3.8 + 1.6},
-                                                         {"resnet50", 11.1 + 5.7},
-                                                         {"resnet101", 16.2 + 9.1},
-                                                         {"resnet152", 22.6 + 13.3}};
+  static const std::map<std::string, double> millions = {{"resnet18", 2.4 + 1.0},
+                                                         {"resnet34", 3.7 + 1.6},
+                                                         {"resnet50", 7.7 + 5.7},
+                                                         {"resnet101", 12.8 + 9.1},
+                                                         {"resnet152", 19.2 + 13.3}};
   const auto found = millions.find(arch);
   return found == millions.end() ? 0 : found->second * 1e6;
 }
@@ -40,7 +42,8 @@ Memory expected_memory(const TrainConfig& config, const ContrastiveModel& model,
     memory.state += 2 * static_cast<double>(parameter.value().nbytes()) / kMiB;
   const double side = static_cast<double>(config.image_size);
   const double part = static_cast<double>(config.batch_size / config.accumulate);
-  memory.activations = part * 4 * kept_activations(config.arch) * std::pow(side / 224, 2) / kMiB;
+  const double bytes = config.precision == "bf16" ? 2 : 4;
+  memory.activations = part * bytes * kept_activations(config.arch) * std::pow(side / 224, 2) / kMiB;
   memory.views = static_cast<double>(batches * config.batch_size) * 2 * 3 * 4 * side * side / kMiB;
   return memory;
 }
@@ -75,7 +78,9 @@ std::string Trainer::start_block() const {
   block += fmt::format("augmentation: {}\n", augmentation_text(c));
   block += fmt::format("learning rate: {}, {}\n", c.lr, schedule_text(c));
   block += fmt::format("processor: {}; {}\n", tensor::cpu::processor_features(), tensor::cpu::chosen_paths());
-  block += fmt::format("threads: {} compute, {} load pictures; fp32\n", c.threads, c.workers);
+  block += fmt::format("threads: {} compute, {} load pictures; {}\n", c.threads, c.workers, c.precision);
+  if (c.precision == "bf16" && tensor::cpu::tile_path() == tensor::cpu::TilePath::vectors)
+    block += "bf16: this processor has no bfloat16 products and widens each number: slower than fp32\n";
   block += fmt::format(
       "memory: about {:.0f} MiB expected ({:.0f} weights, gradients, momentum and queues, {:.0f} "
       "activations, {:.0f} pictures)\n",

@@ -19,7 +19,9 @@ struct bfloat16 {
 
   bfloat16() = default;
   explicit bfloat16(float value) : bits(round(value)) {}
-  constexpr explicit operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
+  constexpr explicit operator float() const {
+    return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+  }
 
  private:
   // Without a branch, so that the compiler makes vectors of loops over it.
@@ -67,7 +69,8 @@ constexpr bool is_floating(DType type) {
   return type == DType::float32 || type == DType::float64 || type == DType::bfloat16;
 }
 
-/// The type of the parameters and statistics of layers whose activations are of `type`: float32 beside bfloat16.
+/// The type of the parameters and statistics of layers whose activations are of `type`: float32 beside
+/// bfloat16.
 constexpr DType parameter_dtype(DType type) { return type == DType::bfloat16 ? DType::float32 : type; }
 
 template <class T>
@@ -115,6 +118,7 @@ decltype(auto) dispatch_float(DType type, std::string_view op, F&& f) {
 template <class F>
 decltype(auto) dispatch_activation(DType type, std::string_view op, F&& f) {
   if (type == DType::bfloat16) return f.template operator()<bfloat16>();
+  check(is_floating(type), "{}: expected float32, float64 or bfloat16, got {}", op, name_of(type));
   return dispatch_float(type, op, std::forward<F>(f));
 }
 

@@ -13,18 +13,27 @@ Variable batch_norm_act(const Variable& x, const Variable& weight, const Variabl
   const Tensor residual_value = residual.defined() ? residual.value() : Tensor();
   auto out = DCL_ON_DEVICE(x.value().device(), batch_norm_act(x.value(), weight.value(), bias.value(), stats,
                                                               params, residual_value));
-  tensor::BatchNormSaved saved{x.value(), weight.value(), bias.value(), out.mean, out.invstd, {}};
+  // All but x, which may be made again.
+  tensor::BatchNormSaved saved{{}, weight.value(), bias.value(), out.mean, out.invstd, {}};
   if (params.relu && residual.defined()) saved.residual_y = out.y;
+  const auto complete = [saved, x = x.save()] {
+    tensor::BatchNormSaved all = saved;
+    all.x = x.get();
+    return all;
+  };
   // One sweep over x makes y again: cheaper to compute twice than to keep.
   Remake remake;
   if (!residual.defined())
-    remake = [saved, params] { return DCL_ON_DEVICE(saved.x.device(), batch_norm_act_again(saved, params)); };
+    remake = [complete, params] {
+      const auto all = complete();
+      return DCL_ON_DEVICE(all.x.device(), batch_norm_act_again(all, params));
+    };
   return record(
       "batch_norm_act", out.y, {x, weight, bias, residual},
-      [saved = std::move(saved), params](const Tensor& grad_y, const Needs& needs) {
+      [complete, params](const Tensor& grad_y, const Needs& needs) {
         auto grads = DCL_ON_DEVICE(
             grad_y.device(),
-            batch_norm_act_backward(grad_y, saved, params, {needs[0], needs[1], needs[2], needs[3]}));
+            batch_norm_act_backward(grad_y, complete(), params, {needs[0], needs[1], needs[2], needs[3]}));
         return std::vector<Tensor>{grads.x, grads.weight, grads.bias, grads.residual};
       },
       std::move(remake));

@@ -25,7 +25,8 @@ std::int64_t skip_border(Windows<T>& windows, std::int64_t batch) {
 
 // One phase of the input gradient of one group.
 template <class T>
-void input_gradient_phase(const Conv2dSizes& z, const T* dy, const T* weight, T* dx, const GradientPhase& phase) {
+void input_gradient_phase(const Conv2dSizes& z, const T* dy, const T* weight, T* dx,
+                          const GradientPhase& phase) {
   Windows<T> windows = phase.windows(dy);
   const RowGrid<T> grid = phase.grid(dx);
   const std::int64_t unit = skip_border(windows, z.batch);
@@ -34,7 +35,8 @@ void input_gradient_phase(const Conv2dSizes& z, const T* dy, const T* weight, T*
   const PackedMatrix<T> packed(windows.depth(), z.group_in(), unit, [&](std::int64_t row, T* out) {
     const std::int64_t o = row % z.group_out();
     const std::int64_t pair = row / z.group_out();
-    std::copy_n(weight + (o * taps + phase.taps[static_cast<std::size_t>(pair)]) * z.group_in(), z.group_in(), out);
+    std::copy_n(weight + (o * taps + phase.taps[static_cast<std::size_t>(pair)]) * z.group_in(), z.group_in(),
+                out);
   });
   window_product<T>(windows, z.batch * windows.out_h * windows.out_w, packed, nullptr, grid);
 }
@@ -63,7 +65,8 @@ void conv2d_backward_input_fast(const Conv2dSizes& z, const T* dy, const T* weig
   const std::int64_t group_weights = z.group_out() * z.kernel_h * z.kernel_w * z.group_in();
   for (std::int64_t g = 0; g < z.params.groups; ++g)
     for (const auto& phase : gradient_phases(z))
-      input_gradient_phase(z, dy + g * z.group_out(), weight + g * group_weights, dx + g * z.group_in(), phase);
+      input_gradient_phase(z, dy + g * z.group_out(), weight + g * group_weights, dx + g * z.group_in(),
+                           phase);
 }
 
 template void conv2d_fast<float>(const Conv2dSizes&, const float*, const float*, const float*, float*);

@@ -11,6 +11,7 @@
 #include "tensor/check.h"
 #include "tensor/cpu/gemm.h"
 #include "tensor/cpu/microkernel.h"
+#include "tensor/cpu/tiles/tile_kernel.h"
 
 namespace dcl::tensor::cpu {
 
@@ -66,7 +67,8 @@ std::string chosen_paths() {
   const std::string convolutions =
       fast_paths() ? fmt::format("packed {}x{} tiles ({})", kernel.rows, kernel.cols, kernel.target)
                    : "plain";
-  return fmt::format("convolutions: {}; products: {}", convolutions, gemm_library());
+  return fmt::format("convolutions: {}; products: {}; bfloat16: {}", convolutions, gemm_library(),
+                     tile_kernel().name);
 }
 
 bool fast_paths() { return fast_paths_flag().load(std::memory_order_relaxed); }

@@ -11,7 +11,7 @@ namespace dcl::tensor::cpu {
 std::string processor_features();
 
 /// One line about the kernels in use: "convolutions: packed 14x32 tiles (AVX3); products: OpenBLAS
-/// Cooperlake".
+/// Cooperlake; bfloat16: AMX".
 std::string chosen_paths();
 
 /// False when ops shall take their plain paths (tensor/ops/*_cpu.cpp), the reference for the fast ones. At

@@ -9,8 +9,9 @@
 
 namespace dcl::tensor::cpu {
 
-/// Positions h = stride·i + phase of dx in one direction: taps r for which h + padding − r·dilation is a multiple of
-/// the stride read dy at i + shift. Sorted by shift, so that touching pixels of dy are read in one run.
+/// Positions h = stride·i + phase of dx in one direction: taps r for which h + padding − r·dilation is a
+/// multiple of the stride read dy at i + shift. Sorted by shift, so that touching pixels of dy are read in
+/// one run.
 struct PhaseTaps {
   std::vector<std::int64_t> taps;
   std::vector<std::int64_t> shifts;

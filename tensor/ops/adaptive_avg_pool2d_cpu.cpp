@@ -64,7 +64,8 @@ Tensor adaptive_avg_pool2d(const Tensor& x, std::int64_t out_h, std::int64_t out
                   static_cast<double>(widened(picture[(h * s.in_w + w) * s.channels + c]));
         const double area = static_cast<double>(rows.length() * columns.length());
         for (std::int64_t c = 0; c < s.channels; ++c)
-          y_data[i * s.channels + c] = static_cast<T>(static_cast<Compute<T>>(sums[static_cast<std::size_t>(c)] / area));
+          y_data[i * s.channels + c] =
+              static_cast<T>(static_cast<Compute<T>>(sums[static_cast<std::size_t>(c)] / area));
       }
     });
     return y;

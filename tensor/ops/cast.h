@@ -1,5 +1,6 @@
-// The same numbers in another type: y[i] = x[i], rounded to nearest even where y has fewer bits. Any two of float32,
-// float64 and bfloat16; x itself when it has that type. Throws for other types. The gradient is cast back.
+// The same numbers in another type: y[i] = x[i], rounded to nearest even where y has fewer bits. Any two of
+// float32, float64 and bfloat16; x itself when it has that type. Throws for other types. The gradient is cast
+// back.
 #pragma once
 
 #include "tensor/tensor.h"

@@ -192,8 +192,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
   }
   dispatch_float(x.dtype(), "conv2d", [&]<class T>() {
     const T* const bias_data = bias.defined() ? bias.data<T>() : nullptr;
-    const auto run =
-        choose<T>(z, &conv2d_plain<T>, &conv2d_fast<T>, &conv2d_winograd<T>, Tiles<T>::forward);
+    const auto run = choose<T>(z, &conv2d_plain<T>, &conv2d_fast<T>, &conv2d_winograd<T>, Tiles<T>::forward);
     run(z, x.data<T>(), weight.data<T>(), bias_data, y.data<T>());
   });
   return y;
@@ -208,7 +207,8 @@ Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape
   count(z, {&dy, &weight, &dx});
   if (dy.dtype() == DType::bfloat16) {
     if (path_of(z) == Path::plain)
-      return conv2d_backward_input(dy.to(DType::float32), rounded(weight), x_shape, params).to(DType::bfloat16);
+      return conv2d_backward_input(dy.to(DType::float32), rounded(weight), x_shape, params)
+          .to(DType::bfloat16);
     conv2d_backward_input_tiles(z, dy.data<bfloat16>(), weight.data<float>(), dx.data<bfloat16>());
     return dx;
   }

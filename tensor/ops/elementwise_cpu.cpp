@@ -162,7 +162,8 @@ Tensor unary(UnaryOp op, const Tensor& x) {
     T* y_data = y.data<T>();
     with_functor(op, [&](auto functor) {
       parallel_for(x.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) y_data[i] = static_cast<T>(functor.value(widened(x_data[i])));
+        for (std::int64_t i = begin; i < end; ++i)
+          y_data[i] = static_cast<T>(functor.value(widened(x_data[i])));
       });
     });
     return y;
@@ -247,7 +248,8 @@ void add_inplace(Tensor& a, const Tensor& b) {
     T* a_data = a.data<T>();
     const T* b_data = b.data<T>();
     parallel_for(a.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) a_data[i] = static_cast<T>(widened(a_data[i]) + widened(b_data[i]));
+      for (std::int64_t i = begin; i < end; ++i)
+        a_data[i] = static_cast<T>(widened(a_data[i]) + widened(b_data[i]));
     });
   });
 }

@@ -11,7 +11,8 @@
 // whenever the maximum moves (Dao et al., FlashAttention, 2022). Memory is O(M·C).
 //
 // query, positive [M,C], queue [K,C], one of float32 and float64; rows are usually of length 1, but need not
-// be. Throws unless the shapes fit together, M >= 1, C >= 1 and params.temperature > 0. K may be 0 (the loss is 0).
+// be. Throws unless the shapes fit together, M >= 1, C >= 1 and params.temperature > 0. K may be 0 (the loss
+// is 0).
 #pragma once
 
 #include "tensor/tensor.h"
@@ -20,8 +21,8 @@ namespace dcl::tensor {
 
 struct InfoNceParams {
   double temperature = 0.2;  // T
-  /// Products of numbers rounded to bfloat16 (queries times 1/T, keys, softmax weights), summed in float32; for
-  /// float32 arguments only.
+  /// Products of numbers rounded to bfloat16 (queries times 1/T, keys, softmax weights), summed in float32;
+  /// for float32 arguments only.
   bool bfloat16_products = false;
 };
 
@@ -32,13 +33,13 @@ struct InfoNceResult {
 };
 
 namespace cpu {
-InfoNceResult info_nce(const Tensor& query, const Tensor& positive, const Tensor& queue, const InfoNceParams& params,
-                       bool want_grad);
+InfoNceResult info_nce(const Tensor& query, const Tensor& positive, const Tensor& queue,
+                       const InfoNceParams& params, bool want_grad);
 }  // namespace cpu
 
 namespace cuda {
-InfoNceResult info_nce(const Tensor& query, const Tensor& positive, const Tensor& queue, const InfoNceParams& params,
-                       bool want_grad);
+InfoNceResult info_nce(const Tensor& query, const Tensor& positive, const Tensor& queue,
+                       const InfoNceParams& params, bool want_grad);
 }  // namespace cuda
 
 }  // namespace dcl::tensor

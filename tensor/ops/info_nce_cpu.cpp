@@ -57,8 +57,8 @@ struct Arguments {
   bool bfloat16_products;
 };
 
-// The tiles' way goes through all queries at once, so that each key is packed once. Six of their products are faster
-// than one of vectors only by AMX.
+// The tiles' way goes through all queries at once, so that each key is packed once. Six of their products are
+// faster than one of vectors only by AMX.
 bool by_tiles(const Arguments& in) {
   if (in.bfloat16_products) return true;
   const bool amx = tile_path() == TilePath::amx || tile_path() == TilePath::amx_emulated;
@@ -118,8 +118,8 @@ void attend_by_tiles(const Plan& plan, const Arguments& in, Partial<float>& out)
   const TileAttention<T> attention(in.query.data<float>(), plan.rows, plan.channels, in.temperature);
   parallel_parts(static_cast<int>(plan.parts), [&](int part) {
     const std::int64_t at = part * plan.rows;
-    attention.attend(in.queue.data<float>() + plan.key(part) * plan.channels, plan.key(part + 1) - plan.key(part),
-                     out.maximum.data() + at, out.sum.data() + at,
+    attention.attend(in.queue.data<float>() + plan.key(part) * plan.channels,
+                     plan.key(part + 1) - plan.key(part), out.maximum.data() + at, out.sum.data() + at,
                      out.weighted.defined() ? out.weighted.data<float>() + at * plan.channels : nullptr);
   });
 }
@@ -140,7 +140,9 @@ T positive_logit(const Arguments& in, const T* query, const T* positive, std::in
   const T factor = static_cast<T>(1 / in.temperature);
   double dot = 0;
   if (in.bfloat16_products) {
-    const auto rounded = [](T x) { return static_cast<double>(static_cast<float>(bfloat16(static_cast<float>(x)))); };
+    const auto rounded = [](T x) {
+      return static_cast<double>(static_cast<float>(bfloat16(static_cast<float>(x))));
+    };
     for (std::int64_t c = 0; c < channels; ++c) dot += rounded(query[c] * factor) * rounded(positive[c]);
     return static_cast<T>(dot);
   }

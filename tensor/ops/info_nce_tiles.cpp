@@ -51,11 +51,10 @@ struct BlockList {
   std::vector<std::int64_t> a, b;
 
   BlockList(const StripLayout<T>& left, const TilePanels& right) {
-    for (std::int64_t block = 0; block < right.size().blocks(); ++block)
-      for (const auto& pair : kPartPairs<T>) {
-        a.push_back(pair.a * left.part_stride() + block * left.block_stride());
-        b.push_back(right.at(pair.b, block));
-      }
+    for_each_product<T>(right.size().blocks(), [&](std::int64_t block, PartPair pair) {
+      a.push_back(pair.a * left.part_stride() + block * left.block_stride());
+      b.push_back(right.at(pair.b, block));
+    });
   }
 };
 
@@ -95,14 +94,16 @@ struct TileAttention<T>::Scratch {
 };
 
 template <class T>
-TileAttention<T>::TileAttention(const float* query, std::int64_t rows, std::int64_t channels, double temperature)
+TileAttention<T>::TileAttention(const float* query, std::int64_t rows, std::int64_t channels,
+                                double temperature)
     : rows_(rows), channels_(channels), height_(tile_kernel().rows) {
   const StripLayout<T> layout{height_, divide_up(channels, kBlockDepth)};
   query_ = Tensor::zeros({divide_up(rows, height_) * layout.numbers()}, {DType::bfloat16, {}});
   std::vector<float> scaled(static_cast<std::size_t>(height_ * channels));
   for (std::int64_t strip = 0; strip * height_ < rows; ++strip) {
     const std::int64_t count = rows_of(strip) * channels;
-    std::transform(query + strip * height_ * channels, query + strip * height_ * channels + count, scaled.begin(),
+    std::transform(query + strip * height_ * channels, query + strip * height_ * channels + count,
+                   scaled.begin(),
                    [factor = static_cast<float>(1 / temperature)](float x) { return x * factor; });
     layout.write(scaled.data(), rows_of(strip), channels, query_.data<bfloat16>() + strip * layout.numbers());
   }

@@ -1,5 +1,6 @@
-// The two products of info_nce by tiles of bfloat16 (tensor/cpu/tiles/): scores of a strip of queries against a block
-// of keys become weights at once, and weigh the same keys, so that neither leaves the second-level cache.
+// The two products of info_nce by tiles of bfloat16 (tensor/cpu/tiles/): scores of a strip of queries against
+// a block of keys become weights at once, and weigh the same keys, so that neither leaves the second-level
+// cache.
 #pragma once
 
 #include "tensor/cpu/tiles/split.h"
@@ -7,8 +8,8 @@
 
 namespace dcl::tensor::cpu {
 
-/// T is bfloat16, or float for float32's accuracy (split.h). Queries times 1/temperature are rounded (or split), keys
-/// are, and the weights are.
+/// T is bfloat16, or float for float32's accuracy (split.h). Queries times 1/temperature are rounded (or
+/// split), keys are, and the weights are.
 template <class T>
 class TileAttention {
  public:
@@ -16,7 +17,8 @@ class TileAttention {
   TileAttention(const float* query, std::int64_t rows, std::int64_t channels, double temperature);
 
   /// maximum[r], sum[r] = Σ e^(l − maximum) over `keys` rows of the queue, weighted [rows,channels] =
-  /// Σ e^(l − maximum)·key, or null when it is not wanted. Overwrites all three; may be called from several threads.
+  /// Σ e^(l − maximum)·key, or null when it is not wanted. Overwrites all three; may be called from several
+  /// threads.
   void attend(const float* queue, std::int64_t keys, float* maximum, double* sum, float* weighted) const;
 
  private:

@@ -96,7 +96,8 @@ Tensor linear_backward_weight(const Tensor& grad_y, const Tensor& x) {
   check(grad_y.dim() == x.dim() && rows_of(grad_y) == rows_of(x), "linear: grad_y {} does not fit x {}",
         grad_y.shape().str(), x.shape().str());
   if (x.dtype() == DType::bfloat16)
-    return conv2d_backward_weight(as_pictures(grad_y), as_pictures(x), {grad_y.size(-1), 1, 1, x.size(-1)}, {})
+    return conv2d_backward_weight(as_pictures(grad_y), as_pictures(x), {grad_y.size(-1), 1, 1, x.size(-1)},
+                                  {})
         .reshape({grad_y.size(-1), x.size(-1)});
   return dispatch_float(x.dtype(), "linear", [&]<class T>() {
     const std::int64_t in = x.size(-1);

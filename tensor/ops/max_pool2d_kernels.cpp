@@ -97,11 +97,11 @@ struct Windows {
         end(std::min((i + s.padding) / s.stride + 1, windows)) {}
 };
 
-// dx gathers from the few windows over it, so that it is written once and by one thread; `count` channels of one
-// pixel (h,w).
+// dx gathers from the few windows over it, so that it is written once and by one thread; `count` channels of
+// one pixel (h,w).
 template <class T>
-HWY_INLINE void gather_gradient(const MaxPool2dSizes& s, Windows rows, Windows columns, std::int64_t h, std::int64_t w,
-                                const T* grad_y, const std::uint8_t* tap, std::int64_t count,
+HWY_INLINE void gather_gradient(const MaxPool2dSizes& s, Windows rows, Windows columns, std::int64_t h,
+                                std::int64_t w, const T* grad_y, const std::uint8_t* tap, std::int64_t count,
                                 T* HWY_RESTRICT grad_x) {
   Compute<T> sum[kChunk];
   for (std::int64_t c = 0; c < count; ++c) sum[c] = 0;
@@ -119,14 +119,16 @@ HWY_INLINE void gather_gradient(const MaxPool2dSizes& s, Windows rows, Windows c
 }
 
 template <class T>
-void backward_row(const MaxPool2dSizes& s, const T* grad_y, const std::uint8_t* tap, std::int64_t h, T* grad_x) {
+void backward_row(const MaxPool2dSizes& s, const T* grad_y, const std::uint8_t* tap, std::int64_t h,
+                  T* grad_x) {
   const Windows rows(h, s, s.out_h);
   for (std::int64_t w = 0; w < s.in_w; ++w, grad_x += s.channels) {
     const Windows columns(w, s, s.out_w);
     std::int64_t c = 0;
     for (; c + kChunk <= s.channels; c += kChunk)
       gather_gradient(s, rows, columns, h, w, grad_y + c, tap + c, kChunk, grad_x + c);
-    if (c < s.channels) gather_gradient(s, rows, columns, h, w, grad_y + c, tap + c, s.channels - c, grad_x + c);
+    if (c < s.channels)
+      gather_gradient(s, rows, columns, h, w, grad_y + c, tap + c, s.channels - c, grad_x + c);
   }
 }
 

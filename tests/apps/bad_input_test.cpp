@@ -39,7 +39,7 @@ TEST(BadInput, FlagsAndValues) {
       {{"--bn-groups", "4"}, "one value a channel"},
       {{"--accumulate", "4", "--bn-groups", "1"}, "one value a channel"},
       {{"--accumulate", "3"}, "--accumulate 3 does not divide --batch-size 4"},
-      {{"--precision", "bf16"}, "--precision bf16: "},
+      {{"--precision", "fp64"}, "--precision fp64: "},
       {{"--device", "cuda"}, "--device cuda: "},
       {{"--config", "/nowhere.toml"}, "/nowhere.toml: No such file"},
       {{"--resume", "/nowhere.safetensors"}, "/nowhere.safetensors: "}};

@@ -147,7 +147,7 @@ TEST(Config, NoNumberIsLeftWithoutARange) {
 TEST(Config, WhatThisBuildLacksIsNamed) {
   EXPECT_EQ(refusal_of({"", {{"device", "cuda"}}}),
             "--device cuda: this build has no CUDA backend, expected auto or cpu");
-  EXPECT_EQ(refusal_of({"", {{"precision", "bf16"}}}), "--precision bf16: this build trains in fp32 only");
+  EXPECT_EQ(refusal_of({"", {{"precision", "fp64"}}}), "--precision fp64: training is in fp32 or bf16");
   EXPECT_EQ(refusal_of({"", {{"arch", "resnet5"}}}),
             "--arch: unknown arch 'resnet5', did you mean resnet50?");
   EXPECT_EQ(refusal_of({"", {{"method", "byol"}}}),

@@ -72,6 +72,56 @@ TEST(Model, NeckStartsAsTheAuthorsDo) {
   EXPECT_GT(bias, 0.9 / std::sqrt(64.0));
 }
 
+struct Step {
+  double loss;
+  std::vector<Tensor> grads;
+};
+
+Step step_of(Method method, bool bfloat16) {
+  ContrastiveModel model(
+      {.method = method, .arch = "resnet18", .dim = 32, .hidden = 64, .queue = 100, .bfloat16 = bfloat16});
+  model.initialise(1);
+  const auto view = [](std::uint64_t seed) { return pictures(seed).to(tensor::DType::float32); };
+  const auto out = model.forward(view(1), view(2), kInOrder, Tensor::scalar(0.5));
+  EXPECT_EQ(out.keys.dtype(), tensor::DType::float32);
+  backward(out.loss);
+  Step step{out.loss.value().item(), {}};
+  for (const auto& [name, parameter] : model.parameters()) {
+    EXPECT_EQ(parameter.grad().dtype(), tensor::DType::float32) << name;
+    step.grads.push_back(parameter.grad());
+  }
+  return step;
+}
+
+// Rounding to 8 bits moves the loss by a fraction of a percent and turns the gradient a little: PyTorch's
+// autocast gives cosines of 0.935 for a ResNet-18 and batch norm over four pictures, 0.13 for a ResNet-50.
+TEST(Model, Bfloat16StepIsCloseToTheFloat32One) {
+  for (const auto method : {Method::densecl, Method::mocov2}) {
+    const Step exact = step_of(method, false);
+    const Step rounded = step_of(method, true);
+    EXPECT_NEAR(rounded.loss, exact.loss, 0.01 * exact.loss);
+    EXPECT_NE(rounded.loss, exact.loss);
+    double product = 0;
+    double exact_square = 0;
+    double rounded_square = 0;
+    for (std::size_t i = 0; i < exact.grads.size(); ++i)
+      for (std::int64_t j = 0; j < exact.grads[i].numel(); ++j) {
+        const double a = static_cast<double>(exact.grads[i].data<float>()[j]);
+        const double b = static_cast<double>(rounded.grads[i].data<float>()[j]);
+        product += a * b;
+        exact_square += a * a;
+        rounded_square += b * b;
+      }
+    EXPECT_GT(product / std::sqrt(exact_square * rounded_square), 0.9);
+  }
+}
+
+TEST(Model, Bfloat16WantsFloat32Parameters) {
+  test::expect_error(
+      [] { ContrastiveModel({.arch = "resnet18", .queue = 8, .options = kDouble, .bfloat16 = true}); },
+      {"model", "bfloat16", "float64"});
+}
+
 TEST(Model, WithoutGroupsTheOrderOfTheKeysDoesNotMatter) {
   ContrastiveModel model(small());
   model.initialise(1);

@@ -9,6 +9,8 @@
 
 #include "autograd/ops.h"
 #include "tensor/cpu/threads.h"
+#include "tensor/cpu/tiles/tile_kernel.h"
+#include "tensor/ops/elementwise.h"
 #include "tests/ops/op_table.h"
 
 namespace dcl::test {
@@ -212,6 +214,66 @@ TEST(InfoNce, Errors) {
   expect_error(call({random_tensor({4}), random_tensor({4}), in.queue}), {"query", "[4]"});
   expect_error(call(in, 0), {"temperature is 0"});
   expect_error(call(in, NAN), {"temperature is nan"});
+}
+
+// Numbers rounded as the op says, in float64 otherwise: the queries times 1/T, the positives and the queue.
+Inputs rounded_inputs(const Row& row) {
+  const auto rounded = [](const Tensor& x) { return x.to(DType::bfloat16).to(DType::float64); };
+  const Inputs in = to(inputs_of(row), DType::float32);
+  const double factor = static_cast<double>(static_cast<float>(1 / row.temperature));
+  const Tensor scaled = tensor::cpu::scale(in.query, factor);
+  return {tensor::cpu::scale(rounded(scaled), row.temperature), rounded(in.positive), rounded(in.queue)};
+}
+
+void expect_tile_products(const Row& row, bool bfloat16_products, const std::string& what) {
+  const Inputs in = to(inputs_of(row), DType::float32);
+  const Inputs reference = bfloat16_products ? rounded_inputs(row) : to(in, DType::float64);
+  const auto actual =
+      tensor::cpu::info_nce(in.query, in.positive, in.queue,
+                            {.temperature = row.temperature, .bfloat16_products = bfloat16_products}, true);
+  const auto expected = run(reference, row.temperature);
+  expect_close(actual.loss, expected.loss, {1e-5, 1e-5}, what + ": loss");
+  // The softmax weights are rounded, and the gradient has the positive as it was.
+  const double size = 1 / (row.temperature * static_cast<double>(row.rows));
+  const Tolerance tolerance = bfloat16_products ? Tolerance{1e-2, 4e-3 * size} : Tolerance{1e-4, 1e-5 * size};
+  expect_close(actual.grad_query, expected.grad_query, tolerance, what + ": gradient");
+}
+
+TEST(InfoNce, ByTilesOnEveryPath) {
+  const auto before = tensor::cpu::tile_path();
+  for (const auto path : tensor::cpu::tile_paths()) {
+    tensor::cpu::set_tile_path(path);
+    for (const auto* rows : {&kSmall, &kLarge})
+      for (const Row& row : *rows) {
+        const std::string what = tensor::cpu::tile_kernel().name + ", " + row.name;
+        expect_tile_products(row, true, what + ", bfloat16");
+        // Other paths have float32 products of vectors: the other tests.
+        if (path == tensor::cpu::TilePath::amx_emulated) expect_tile_products(row, false, what + ", float32");
+      }
+  }
+  tensor::cpu::set_tile_path(before);
+}
+
+TEST(InfoNce, TilesDoNotDependOnThreads) {
+  const int before = tensor::cpu::num_threads();
+  const Row row = kLarge.back();
+  const Inputs in = to(inputs_of(row), DType::float32);
+  const auto at = [&](int threads) {
+    tensor::cpu::set_num_threads(threads);
+    return tensor::cpu::info_nce(in.query, in.positive, in.queue, {.bfloat16_products = true}, true);
+  };
+  const auto one = at(1);
+  const auto three = at(3);
+  tensor::cpu::set_num_threads(before);
+  expect_same_bits(one.loss, three.loss, "loss");
+  expect_same_bits(one.grad_query, three.grad_query, "gradient");
+}
+
+TEST(InfoNce, Bfloat16ProductsAreOfFloat32) {
+  const Inputs in = inputs_of(kSmall.front());
+  expect_error(
+      [&] { tensor::cpu::info_nce(in.query, in.positive, in.queue, {.bfloat16_products = true}, true); },
+      {"info_nce", "query", "float32", "float64"});
 }
 
 }  // namespace

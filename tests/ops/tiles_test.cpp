@@ -1,14 +1,15 @@
-// Convolutions by tiles of bfloat16 products, on every path that this processor has and on emulated AMX tiles,
-// against the plain convolution in float64.
-#include "tensor/cpu/tiles/conv2d_tiles.h"
-
+// Convolutions by tiles of bfloat16 products, on every path that this processor has and on emulated AMX
+// tiles, against the plain convolution in float64.
 #include <cmath>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "tensor/cpu/features.h"
 #include "tensor/cpu/threads.h"
+#include "tensor/cpu/tiles/conv2d_tiles.h"
 #include "tensor/cpu/tiles/split.h"
 #include "tensor/cpu/tiles/tile_kernel.h"
 #include "tests/ops/op_table.h"
@@ -28,8 +29,9 @@ struct Row {
   Conv2dParams params;
 };
 
-// In place, from a copy of one picture, of several and of bands of a large one, gathered; whole blocks and strips
-// and others; strides, dilation, groups; kernels larger than the picture; phases that no output has read.
+// In place, from a copy of one picture, of several and of bands of a large one, gathered; whole blocks and
+// strips and others; strides, dilation, groups; kernels larger than the picture; phases that no output has
+// read.
 const std::vector<Row>& rows() {
   static const std::vector<Row> all{{{2, 7, 9, 64}, 48, 1, {}},
                                     {{1, 5, 5, 20}, 33, 1, {}},
@@ -51,9 +53,9 @@ const std::vector<Row>& rows() {
 }
 
 std::string name_of(const Row& row) {
-  return fmt::format("x {}, {} channels, kernel {}, stride {}, padding {}, dilation {}, groups {}", row.x.str(),
-                     row.out_channels, row.kernel, row.params.stride, row.params.padding, row.params.dilation,
-                     row.params.groups);
+  return fmt::format("x {}, {} channels, kernel {}, stride {}, padding {}, dilation {}, groups {}",
+                     row.x.str(), row.out_channels, row.kernel, row.params.stride, row.params.padding,
+                     row.params.dilation, row.params.groups);
 }
 
 struct Results {
@@ -96,7 +98,23 @@ class Case {
     return all;
   }
 
+  Results plain_float() const {
+    const bool before = cpu::fast_paths();
+    cpu::set_fast_paths(false);
+    Results all = op(DType::float32);
+    cpu::set_fast_paths(before);
+    return all;
+  }
+  Results op_bfloat16() const { return op(DType::bfloat16); }
+
  private:
+  Results op(DType type) const {
+    const Tensor weight = weight_.to(DType::float32);
+    return {cpu::conv2d(x_.to(type), weight, bias_.to(DType::float32), params_),
+            cpu::conv2d_backward_input(dy_.to(type), weight, x_.shape(), params_),
+            cpu::conv2d_backward_weight(dy_.to(type), x_.to(type), weight.shape(), params_)};
+  }
+
   Conv2dParams params_;
   Tensor x_, weight_, bias_;
   Conv2dSizes sizes_;
@@ -143,6 +161,79 @@ TEST(Tiles, ConvolveFloat32OnEveryPath) {
       expect_close(actual.dweight.to(DType::float64), expected.dweight, kFloat, what + ": dweight");
     }
   });
+}
+
+TEST(Tiles, DoNotDependOnThreads) {
+  const int before = cpu::num_threads();
+  for (const Row& row : rows()) {
+    const Case each(row);
+    cpu::set_num_threads(1);
+    const Results one = each.tiles<bfloat16>();
+    const Results one_float = each.tiles<float>();
+    cpu::set_num_threads(3);
+    const Results three = each.tiles<bfloat16>();
+    const Results three_float = each.tiles<float>();
+    for (const auto& [a, b] : {std::pair(&one, &three), std::pair(&one_float, &three_float)}) {
+      expect_same_bits(a->y, b->y, name_of(row) + ": y");
+      expect_same_bits(a->dx, b->dx, name_of(row) + ": dx");
+      expect_same_bits(a->dweight, b->dweight, name_of(row) + ": dweight");
+    }
+  }
+  cpu::set_num_threads(before);
+}
+
+double rms_error(const Tensor& actual, const Tensor& exact) {
+  const auto a = actual.to(DType::float64).to_vector<double>();
+  const auto e = exact.to_vector<double>();
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += (a[i] - e[i]) * (a[i] - e[i]);
+  return std::sqrt(sum / static_cast<double>(a.size()));
+}
+
+// What is called float32 keeps float32's accuracy: six products, the large ones last, round as one plain
+// product does. Without the smallest three the error would be ten times as large.
+TEST(Tiles, SixProductsRoundAsAPlainFloatProductDoes) {
+  constexpr double kAllowed = 1.2;
+  for (const std::int64_t channels : {64, 256}) {
+    const Case each({{2, 14, 16, channels}, channels, 1, {}});
+    const Results exact = each.exact(DType::float32);
+    const Results plain = each.plain_float();
+    on_every_tile_path([&](const std::string& path) {
+      const Results tiles = each.tiles<float>();
+      EXPECT_LE(rms_error(tiles.y, exact.y), kAllowed * rms_error(plain.y, exact.y))
+          << path << ", " << channels;
+      EXPECT_LE(rms_error(tiles.dx, exact.dx), kAllowed * rms_error(plain.dx, exact.dx))
+          << path << ", " << channels;
+      EXPECT_LE(rms_error(tiles.dweight, exact.dweight), kAllowed * rms_error(plain.dweight, exact.dweight))
+          << path << ", " << channels;
+    });
+  }
+}
+
+// Where float32 convolutions go through tiles, the op has the same result.
+TEST(Tiles, AreTheConvolutionsOfAmx) {
+  const auto before = cpu::tile_path();
+  cpu::set_tile_path(cpu::TilePath::amx_emulated);
+  const Tensor x = random_tensor({1, 6, 5, 64}, 1).to(DType::float32);
+  const Tensor weight = random_tensor({32, 1, 1, 64}, 2).to(DType::float32);
+  const auto sizes = tensor::conv2d_sizes(x.shape(), weight.shape(), {});
+  Tensor y = Tensor::empty(sizes.out_shape());
+  cpu::conv2d_tiles<float>(sizes, x.data<float>(), weight.data<float>(), nullptr, y.data<float>());
+  expect_same_bits(cpu::conv2d(x, weight, {}, {}), y);
+  cpu::set_tile_path(before);
+}
+
+TEST(Tiles, ConvolveWithoutFastPathsToo) {
+  const bool before = cpu::fast_paths();
+  const Row row{{2, 6, 7, 24}, 20, 3, {.padding = 1}};
+  const Case each(row);
+  const Results exact = each.exact(DType::bfloat16);
+  cpu::set_fast_paths(false);
+  const Results plain = each.op_bfloat16();
+  cpu::set_fast_paths(before);
+  expect_close(plain.y, exact.y, {4e-3, 2e-4}, "y");
+  expect_close(plain.dx, exact.dx, {4e-3, 2e-4}, "dx");
+  expect_close(plain.dweight, exact.dweight, {1e-4, 1e-4}, "dweight");
 }
 
 }  // namespace

@@ -19,8 +19,8 @@ void multiply_amx_emulated(const TileOperands& operands, float* c) {
 
 namespace {
 
-// Inline assembly, not intrinsics: those of GCC 12 cannot take a template's number, and those of Clang ask for
-// compiler flags that would then hold for all of this file.
+// Inline assembly, not intrinsics: those of GCC 12 cannot take a template's number, and those of Clang ask
+// for compiler flags that would then hold for all of this file.
 class AmxTiles {
  public:
   template <int tile>
@@ -71,7 +71,8 @@ bool processor_has_amx() {
 
 }  // namespace
 
-// Linux wants to be asked before a process may use the tiles' 8 KiB of registers (Documentation/arch/x86/xstate.rst).
+// Linux wants to be asked before a process may use the tiles' 8 KiB of registers
+// (Documentation/arch/x86/xstate.rst).
 bool amx_ready() {
   static const bool ready = [] {
     constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM

@@ -1,5 +1,5 @@
-// One product of 32x32 tiles by AMX, written for real tiles and for their emulation alike (Intel, "Architecture
-// Instruction Set Extensions Programming Reference", chapter on AMX).
+// One product of 32x32 tiles by AMX, written for real tiles and for their emulation alike (Intel,
+// "Architecture Instruction Set Extensions Programming Reference", chapter on AMX).
 #pragma once
 
 #include <array>
@@ -11,8 +11,8 @@
 
 namespace dcl::tensor::cpu {
 
-/// Eight tiles of 16 rows of 64 bytes, in plain C++: what the instructions do, number for number, but for denormal
-/// numbers, which they take as zeros and give as zeros.
+/// Eight tiles of 16 rows of 64 bytes, in plain C++: what the instructions do, number for number, but for
+/// denormal numbers, which they take as zeros and give as zeros.
 class EmulatedTiles {
  public:
   template <int tile>
@@ -22,12 +22,14 @@ class EmulatedTiles {
   template <int tile>
   void load(const void* from, std::int64_t stride_bytes) {
     for (std::size_t row = 0; row < 16; ++row)
-      std::memcpy(tiles_[tile][row].data(), static_cast<const char*>(from) + static_cast<std::int64_t>(row) * stride_bytes, 64);
+      std::memcpy(tiles_[tile][row].data(),
+                  static_cast<const char*>(from) + static_cast<std::int64_t>(row) * stride_bytes, 64);
   }
   template <int tile>
   void store(void* to, std::int64_t stride_bytes) const {
     for (std::size_t row = 0; row < 16; ++row)
-      std::memcpy(static_cast<char*>(to) + static_cast<std::int64_t>(row) * stride_bytes, tiles_[tile][row].data(), 64);
+      std::memcpy(static_cast<char*>(to) + static_cast<std::int64_t>(row) * stride_bytes,
+                  tiles_[tile][row].data(), 64);
   }
   /// c += a·b: a's rows are 32 bfloat16, b's 16 pairs; the even terms of a pair come first.
   template <int c, int a, int b>

@@ -15,8 +15,8 @@ void conv2d_tiles(const Conv2dSizes& z, const T* x, const float* weight, const f
                           .row_stride = z.out_w * z.out_channels,
                           .pixel_stride = z.out_channels};
     const TileProduct<T> product(windows, z.batch);
-    const auto panels = TilePanels::from_columns(product.panel_size(z.group_out()),
-                                                 weight + g * z.group_out() * depth);
+    const auto panels =
+        TilePanels::from_columns(product.panel_size(z.group_out()), weight + g * z.group_out() * depth);
     product.run(panels, bias == nullptr ? nullptr : bias + g * z.group_out(), grid);
   }
 }
@@ -28,19 +28,20 @@ void conv2d_backward_input_tiles(const Conv2dSizes& z, const T* dy, const float*
     for (const auto& phase : gradient_phases(z)) {
       const Windows<T> windows = phase.windows(dy + g * z.group_out());
       const TileProduct<T> product(windows, z.batch);
-      const auto panels =
-          TilePanels::from_rows(product.panel_size(z.group_in()),
-                                {.matrix = weight + g * z.group_out() * taps * z.group_in(),
-                                 .channels = z.group_out(),
-                                 .all_taps = taps,
-                                 .taps = phase.taps});
+      const auto panels = TilePanels::from_rows(product.panel_size(z.group_in()),
+                                                {.matrix = weight + g * z.group_out() * taps * z.group_in(),
+                                                 .channels = z.group_out(),
+                                                 .all_taps = taps,
+                                                 .taps = phase.taps});
       product.run(panels, nullptr, phase.grid(dx + g * z.group_in()));
     }
 }
 
-template void conv2d_tiles<bfloat16>(const Conv2dSizes&, const bfloat16*, const float*, const float*, bfloat16*);
+template void conv2d_tiles<bfloat16>(const Conv2dSizes&, const bfloat16*, const float*, const float*,
+                                     bfloat16*);
 template void conv2d_tiles<float>(const Conv2dSizes&, const float*, const float*, const float*, float*);
-template void conv2d_backward_input_tiles<bfloat16>(const Conv2dSizes&, const bfloat16*, const float*, bfloat16*);
+template void conv2d_backward_input_tiles<bfloat16>(const Conv2dSizes&, const bfloat16*, const float*,
+                                                    bfloat16*);
 template void conv2d_backward_input_tiles<float>(const Conv2dSizes&, const float*, const float*, float*);
 
 }  // namespace dcl::tensor::cpu

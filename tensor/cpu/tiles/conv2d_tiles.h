@@ -1,7 +1,8 @@
-// Convolutions by tiles of bfloat16 products (tile_kernel.h). The bits are the same for any number of threads.
+// Convolutions by tiles of bfloat16 products (tile_kernel.h). The bits are the same for any number of
+// threads.
 //
-// T is bfloat16, or float: then every number is split into three parts and six products are summed, which keeps
-// float32's accuracy (split.h).
+// T is bfloat16, or float: then every number is split into three parts and six products are summed, which
+// keeps float32's accuracy (split.h).
 #pragma once
 
 #include "tensor/ops/conv2d.h"

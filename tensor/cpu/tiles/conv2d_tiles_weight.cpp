@@ -1,6 +1,6 @@
-// dweight[o,k] = sum_m dy[m,o] · windows(x)[m,k]: the sum runs over output pixels m, so dy is transposed and x's
-// rows are laid in pairs. Where the result has the picture's size, m counts the positions of a padded copy of x
-// (padded_copy.h), dy is zero where the copy has padding, and a tap is a distance.
+// dweight[o,k] = sum_m dy[m,o] · windows(x)[m,k]: the sum runs over output pixels m, so dy is transposed and
+// x's rows are laid in pairs. Where the result has the picture's size, m counts the positions of a padded
+// copy of x (padded_copy.h), dy is zero where the copy has padding, and a tap is a distance.
 #include <algorithm>
 #include <array>
 #include <type_traits>
@@ -16,11 +16,12 @@ namespace {
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-// Rows m multiplied at a time, and bytes of x for them, so that both operands stay in a second-level cache of 1 MiB.
+// Rows m multiplied at a time, and bytes of x for them, so that both operands stay in a second-level cache of
+// 1 MiB.
 constexpr std::int64_t kRows = 512;
 constexpr std::int64_t kCopyBytes = 384 << 10;
-// A gradient of up to this many numbers is summed in parts, one a range of rows; a larger one is shared out by
-// columns.
+// A gradient of up to this many numbers is summed in parts, one a range of rows; a larger one is shared out
+// by columns.
 constexpr std::int64_t kMaxPartialSize = 1 << 16;
 constexpr std::int64_t kMaxParts = 16;
 
@@ -44,11 +45,10 @@ class Accumulator {
     b_half_ = x.chunk_stride();
     a_at_.clear();
     b_at_.clear();
-    for (std::int64_t block = 0; block < dy.blocks(); ++block)
-      for (const auto& pair : kPartPairs<T>) {
-        a_at_.push_back(dy.at(pair.a, block));
-        b_at_.push_back(x.at(pair.b, block));
-      }
+    for_each_product<T>(dy.blocks(), [&](std::int64_t block, PartPair pair) {
+      a_at_.push_back(dy.at(pair.a, block));
+      b_at_.push_back(x.at(pair.b, block));
+    });
   }
 
   std::int64_t strips() const { return divide_up(dy_cols_, kernel_.rows); }
@@ -184,7 +184,8 @@ class CopiedGradient {
 
   void add(std::int64_t piece, const Result& out) {
     const std::int64_t bands = divide_up(all_.x.out_h, band_.rows);
-    Band band{.image = piece / bands * band_.images, .images = 0, .row = piece % bands * band_.rows, .rows = 0};
+    Band band{
+        .image = piece / bands * band_.images, .images = 0, .row = piece % bands * band_.rows, .rows = 0};
     band.images = std::min(band_.images, all_.batch - band.image);
     band.rows = std::min(band_.rows, all_.x.out_h - band.row);
     fill_dy(band);
@@ -194,9 +195,10 @@ class CopiedGradient {
     const auto taps_w = std::ssize(all_.x.taps_w);
     for (std::int64_t channel = 0; channel < channels(); channel += kTileCols)
       for (std::int64_t tap = 0; tap < std::ssize(all_.x.taps_h) * taps_w; ++tap) {
-        const std::int64_t start = layout_.origin(band.images) +
-                                   layout_.distance(all_.x.taps_h[static_cast<std::size_t>(tap / taps_w)],
-                                                    all_.x.taps_w[static_cast<std::size_t>(tap % taps_w)], band.images);
+        const std::int64_t start =
+            layout_.origin(band.images) +
+            layout_.distance(all_.x.taps_h[static_cast<std::size_t>(tap / taps_w)],
+                             all_.x.taps_w[static_cast<std::size_t>(tap % taps_w)], band.images);
         const auto& rows = start % 2 == 0 ? even_ : odd_;
         const bfloat16* const x = rows.data() + channel / 16 * rows.chunk_stride() + start / 2 * 32;
         for (std::int64_t strip = 0; strip < accumulator_.strips(); ++strip)
@@ -230,15 +232,19 @@ class CopiedGradient {
   void fill_x(const Band& band, std::int64_t from, PairedRows<T>& rows) {
     const auto& w = all_.x;
     std::int64_t at = from - layout_.pad;
-    rows.fill(layout_.positions - from, [&](T*) -> const T* {
-      const std::int64_t position = at++;
-      if (position < 0) return nullptr;
-      const std::int64_t q = position % layout_.width;
-      const std::int64_t n = band.image + position / layout_.width % band.images;
-      const std::int64_t h = band.row - layout_.top + position / layout_.width / band.images;
-      if (q >= w.in_w || h < 0 || h >= w.in_h || h >= band.row + band.rows + layout_.bottom) return nullptr;
-      return w.x + ((n * w.in_h + h) * w.in_w + q) * w.pixel_stride + first_channel();
-    }, channels());
+    rows.fill(
+        layout_.positions - from,
+        [&](T*) -> const T* {
+          const std::int64_t position = at++;
+          if (position < 0) return nullptr;
+          const std::int64_t q = position % layout_.width;
+          const std::int64_t n = band.image + position / layout_.width % band.images;
+          const std::int64_t h = band.row - layout_.top + position / layout_.width / band.images;
+          if (q >= w.in_w || h < 0 || h >= w.in_h || h >= band.row + band.rows + layout_.bottom)
+            return nullptr;
+          return w.x + ((n * w.in_h + h) * w.in_w + q) * w.pixel_stride + first_channel();
+        },
+        channels());
   }
 
   const Operands<T>& all_;
@@ -260,8 +266,8 @@ void sum_parts(const float* parts, std::int64_t count, std::int64_t out_channels
   });
 }
 
-// How the sum is cut depends on the sizes only, so that the bits do not depend on the number of threads. `out` is
-// full of zeros.
+// How the sum is cut depends on the sizes only, so that the bits do not depend on the number of threads.
+// `out` is full of zeros.
 template <class Gradient, class T>
 void add_gradient(const Operands<T>& all, const Result& out) {
   const std::int64_t depth = all.x.depth();
@@ -315,7 +321,8 @@ void conv2d_backward_weight_tiles(const Conv2dSizes& z, const T* dy, const T* x,
   }
 }
 
-template void conv2d_backward_weight_tiles<bfloat16>(const Conv2dSizes&, const bfloat16*, const bfloat16*, float*);
+template void conv2d_backward_weight_tiles<bfloat16>(const Conv2dSizes&, const bfloat16*, const bfloat16*,
+                                                     float*);
 template void conv2d_backward_weight_tiles<float>(const Conv2dSizes&, const float*, const float*, float*);
 
 }  // namespace dcl::tensor::cpu

@@ -1,10 +1,10 @@
-// A band of rows of a few pictures with zeros around them, cut into blocks of 32 channels, so that a convolution's
-// taps are distances:
+// A band of rows of a few pictures with zeros around them, cut into blocks of 32 channels, so that a
+// convolution's taps are distances:
 //
 //   copy[part][channel/32][position][channel%32],   position = lead + ((row·images + image)·width + x)
 //
-// width is the picture's plus the padding, which the end of a line and the beginning of the next one share. (The
-// order keeps the zeros above and below a picture out of the positions that are computed.)
+// width is the picture's plus the padding, which the end of a line and the beginning of the next one share.
+// (The order keeps the zeros above and below a picture out of the positions that are computed.)
 #pragma once
 
 #include <algorithm>
@@ -34,7 +34,8 @@ class PaddedLayout {
         chunks((w.channels + kBlockDepth - 1) / kBlockDepth),
         part_stride(chunks * positions * kBlockDepth) {}
 
-  /// True where `w` can be read this way: every tap of a result of the picture's size, at most one picture's zeros.
+  /// True where `w` can be read this way: every tap of a result of the picture's size, at most one picture's
+  /// zeros.
   static bool fits(const Windows<T>& w) {
     if (w.step != 1 || w.out_h != w.in_h || w.out_w != w.in_w || !w.order.empty()) return false;
     if (w.taps_h.size() * w.taps_w.size() < 2) return false;

@@ -1,5 +1,5 @@
-// The two operands of a product that sums over rows, packed from rows as they come (transpose.h), in bfloat16 or in
-// its parts (split.h).
+// The two operands of a product that sums over rows, packed from rows as they come (transpose.h), in bfloat16
+// or in its parts (split.h).
 #pragma once
 
 #include <algorithm>
@@ -57,7 +57,8 @@ class TransposedRows {
         padded_cols_(cols + kMaxTileHeight),
         max_blocks_((max_rows + kBlockDepth - 1) / kBlockDepth),
         parts_(cols),
-        storage_(Tensor::zeros({kParts<T> * max_blocks_ * padded_cols_ * kBlockDepth}, {DType::bfloat16, {}})),
+        storage_(
+            Tensor::zeros({kParts<T> * max_blocks_ * padded_cols_ * kBlockDepth}, {DType::bfloat16, {}})),
         values_(storage_.data<bfloat16>()) {}
 
   /// next(place) returns the next row: `place`, filled, or where it lies, or null for zeros.
@@ -106,13 +107,16 @@ class PairedRows {
       for (std::int64_t i = 0; i < 2; ++i)
         parts_.set(i, 2 * pair + i < rows ? next(parts_.place(i)) : nullptr, filled);
       for (std::int64_t part = 0; part < kParts<T>; ++part)
-        interleave_rows(parts_.part(part), filled, values_ + part * part_stride() + pair * 32, chunk_stride());
+        interleave_rows(parts_.part(part), filled, values_ + part * part_stride() + pair * 32,
+                        chunk_stride());
     }
   }
 
   const bfloat16* data() const { return values_; }
   std::int64_t chunk_stride() const { return pairs_ * 32; }
-  std::int64_t at(std::int64_t part, std::int64_t block) const { return part * part_stride() + block * kHalfBlock; }
+  std::int64_t at(std::int64_t part, std::int64_t block) const {
+    return part * part_stride() + block * kHalfBlock;
+  }
 
  private:
   std::int64_t part_stride() const { return cols_ / 16 * chunk_stride(); }

@@ -51,7 +51,8 @@ void split(const float* HWY_RESTRICT x, std::int64_t n, std::uint16_t* HWY_RESTR
 
 // `write(run, width, block)` for each run, then zeros to the block's end in all of its parts.
 template <class Write>
-HWY_INLINE void each_block(const float* x, const BlockRuns& runs, std::int64_t parts, std::uint16_t* out, Write write) {
+HWY_INLINE void each_block(const float* x, const BlockRuns& runs, std::int64_t parts, std::uint16_t* out,
+                           Write write) {
   for (std::int64_t i = 0; i < runs.count; ++i) {
     std::uint16_t* const block = out + i * runs.out_stride;
     if (runs.width == kBlockDepth) {

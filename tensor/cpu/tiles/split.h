@@ -2,9 +2,9 @@
 //
 //   x = hi + mid + lo,   hi = bf16(x), mid = bf16(x − hi), lo = bf16(x − hi − mid)
 //
-// so that a float32 product is a sum of bfloat16 ones with float32's accuracy (Henry, Tang, Heinecke, "Leveraging
-// the bfloat16 Artificial Intelligence Datatype For Higher-Precision Computations", 2019). An infinity becomes
-// NaN: infinity − infinity.
+// so that a float32 product is a sum of bfloat16 ones with float32's accuracy (Henry, Tang, Heinecke,
+// "Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision Computations", 2019). An
+// infinity becomes NaN: infinity − infinity.
 #pragma once
 
 #include <array>
@@ -21,7 +21,7 @@ inline constexpr std::int64_t kParts = 1;
 template <>
 inline constexpr std::int64_t kParts<float> = 3;
 
-/// The parts of both operands whose products count, smallest first. The three that are left out are below
+/// The parts of both operands whose products count, the largest last. The three that are left out are below
 /// float32's precision.
 struct PartPair {
   std::int64_t a, b;
@@ -31,14 +31,24 @@ inline constexpr std::array<PartPair, 1> kPartPairs{{{0, 0}}};
 template <>
 inline constexpr std::array<PartPair, 6> kPartPairs<float>{{{2, 0}, {0, 2}, {1, 1}, {1, 0}, {0, 1}, {0, 0}}};
 
+/// Calls f(block, pair) in the order in which the products are summed: those of the largest parts last, so
+/// that the small ones are not rounded to the size of the sum.
+template <class T, class F>
+void for_each_product(std::int64_t blocks, F&& f) {
+  constexpr auto& pairs = kPartPairs<T>;
+  for (std::int64_t block = 0; block < blocks; ++block)
+    for (std::size_t i = 0; i + 1 < pairs.size(); ++i) f(block, pairs[i]);
+  for (std::int64_t block = 0; block < blocks; ++block) f(block, pairs.back());
+}
+
 /// out[i] = bf16(x[i]).
 void round_to_bfloat16(const float* x, std::int64_t n, bfloat16* out);
 void widen_bfloat16(const bfloat16* x, std::int64_t n, float* out);
 /// out[part·part_stride + i].
 void split_to_bfloat16(const float* x, std::int64_t n, bfloat16* out, std::int64_t part_stride);
 
-/// `count` runs of `width` <= 32 numbers, x_stride apart, as blocks of 32 that lie out_stride apart and end in zeros;
-/// each part part_stride behind the one before.
+/// `count` runs of `width` <= 32 numbers, x_stride apart, as blocks of 32 that lie out_stride apart and end
+/// in zeros; each part part_stride behind the one before.
 struct BlockRuns {
   std::int64_t count, width, x_stride, out_stride, part_stride;
 };

@@ -4,9 +4,9 @@
 //   a_b(i,p) = a[a_at[b] + i·a_stride + p]
 //   b_b(p,j) = b[b_at[b] + (j/16)·b_half + (p/2)·32 + (j%16)·2 + p%2]
 //
-// The left operand lies in rows, the right one in pairs of rows: what Intel's AMX tiles and AVX-512's vdpbf16ps
-// read. Where a block begins is looked up, so that one product covers a row of a matrix, the taps of a
-// convolution, and the six products of numbers split into three parts (split.h).
+// The left operand lies in rows, the right one in pairs of rows: what Intel's AMX tiles and AVX-512's
+// vdpbf16ps read. Where a block begins is looked up, so that one product covers a row of a matrix, the taps
+// of a convolution, and the six products of numbers split into three parts (split.h).
 #pragma once
 
 #include <cstdint>
@@ -17,11 +17,11 @@
 
 namespace dcl::tensor::cpu {
 
-inline constexpr std::int64_t kBlockDepth = 32;                           // terms of a block
-inline constexpr std::int64_t kTileCols = 32;                             // columns of a tile
-inline constexpr std::int64_t kHalfBlock = kBlockDepth * kTileCols / 2;   // numbers of half a packed block
-inline constexpr std::int64_t kPackedBlock = kBlockDepth * kTileCols;     // numbers of a packed block
-inline constexpr std::int64_t kMaxTileHeight = 32;                        // rows of any kernel's tile
+inline constexpr std::int64_t kBlockDepth = 32;                          // terms of a block
+inline constexpr std::int64_t kTileCols = 32;                            // columns of a tile
+inline constexpr std::int64_t kHalfBlock = kBlockDepth * kTileCols / 2;  // numbers of half a packed block
+inline constexpr std::int64_t kPackedBlock = kBlockDepth * kTileCols;    // numbers of a packed block
+inline constexpr std::int64_t kMaxTileHeight = 32;                       // rows of any kernel's tile
 
 struct TileOperands {
   const bfloat16* a;

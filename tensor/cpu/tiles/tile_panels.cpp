@@ -27,8 +27,8 @@ Tensor parts_of(const float* matrix, std::int64_t numbers, std::int64_t parts) {
 // Pair p of column j of a packed block.
 std::int64_t pair_at(std::int64_t p, std::int64_t j) { return j / 16 * kHalfBlock + p * 32 + j % 16 * 2; }
 
-// Every block of all panels, `fill(panel, part, tap, first channel, out)` with out full of zeros where the panel
-// or the block hangs over the matrix.
+// Every block of all panels, `fill(panel, part, tap, first channel, out)` with out full of zeros where the
+// panel or the block hangs over the matrix.
 template <class Fill>
 void fill_blocks(const PanelSize& size, bfloat16* values, Fill&& fill) {
   parallel_for(size.panels() * size.taps, 4, [&](std::int64_t begin, std::int64_t end) {
@@ -60,18 +60,19 @@ TilePanels TilePanels::from_columns(const PanelSize& size, const float* matrix) 
   const std::int64_t numbers = size.cols * size.taps * size.channels;
   const Tensor parts = parts_of(matrix, numbers, size.parts);
   const auto* const source = std::as_const(parts).data<bfloat16>();
-  fill_blocks(size, result.values_,
-              [&](std::int64_t panel, std::int64_t part, std::int64_t tap, std::int64_t channel, bfloat16* out) {
-                const std::int64_t depth = std::min(kBlockDepth, size.channels - channel);
-                const std::int64_t cols = std::min(kTileCols, size.cols - panel * kTileCols);
-                for (std::int64_t j = 0; j < cols; ++j) {
-                  const bfloat16* const column =
-                      source + part * numbers + ((panel * kTileCols + j) * size.taps + tap) * size.channels + channel;
-                  bfloat16* const to = out + pair_at(0, j);
-                  for (std::int64_t p = 0; p < depth / 2; ++p) std::memcpy(to + p * 32, column + 2 * p, 4);
-                  if (depth % 2 != 0) to[depth / 2 * 32] = column[depth - 1];
-                }
-              });
+  fill_blocks(
+      size, result.values_,
+      [&](std::int64_t panel, std::int64_t part, std::int64_t tap, std::int64_t channel, bfloat16* out) {
+        const std::int64_t depth = std::min(kBlockDepth, size.channels - channel);
+        const std::int64_t cols = std::min(kTileCols, size.cols - panel * kTileCols);
+        for (std::int64_t j = 0; j < cols; ++j) {
+          const bfloat16* const column =
+              source + part * numbers + ((panel * kTileCols + j) * size.taps + tap) * size.channels + channel;
+          bfloat16* const to = out + pair_at(0, j);
+          for (std::int64_t p = 0; p < depth / 2; ++p) std::memcpy(to + p * 32, column + 2 * p, 4);
+          if (depth % 2 != 0) to[depth / 2 * 32] = column[depth - 1];
+        }
+      });
   return result;
 }
 
@@ -81,21 +82,23 @@ TilePanels TilePanels::from_rows(const PanelSize& size, const TapRows& rows) {
   const Tensor parts = parts_of(rows.matrix, numbers, size.parts);
   const auto* const source = std::as_const(parts).data<bfloat16>();
   const std::array<bfloat16, kTileCols> zeros{};
-  fill_blocks(size, result.values_,
-              [&](std::int64_t panel, std::int64_t part, std::int64_t tap, std::int64_t channel, bfloat16* out) {
-                const std::int64_t depth = std::min(kBlockDepth, size.channels - channel);
-                const std::int64_t cols = std::min(kTileCols, size.cols - panel * kTileCols);
-                const auto row = [&](std::int64_t p) {
-                  const std::int64_t at = tap * size.channels + channel + p;
-                  return source + part * numbers + panel * kTileCols +
-                         (at % rows.channels * rows.all_taps + rows.taps[static_cast<std::size_t>(at / rows.channels)]) *
-                             size.cols;
-                };
-                for (std::int64_t p = 0; p < depth; p += 2) {
-                  const std::array pair{row(p), p + 1 < depth ? row(p + 1) : zeros.data()};
-                  interleave_rows(pair.data(), cols, out + pair_at(p / 2, 0), kHalfBlock);
-                }
-              });
+  fill_blocks(
+      size, result.values_,
+      [&](std::int64_t panel, std::int64_t part, std::int64_t tap, std::int64_t channel, bfloat16* out) {
+        const std::int64_t depth = std::min(kBlockDepth, size.channels - channel);
+        const std::int64_t cols = std::min(kTileCols, size.cols - panel * kTileCols);
+        const auto row = [&](std::int64_t p) {
+          const std::int64_t at = tap * size.channels + channel + p;
+          return source + part * numbers + panel * kTileCols +
+                 (at % rows.channels * rows.all_taps +
+                  rows.taps[static_cast<std::size_t>(at / rows.channels)]) *
+                     size.cols;
+        };
+        for (std::int64_t p = 0; p < depth; p += 2) {
+          const std::array pair{row(p), p + 1 < depth ? row(p + 1) : zeros.data()};
+          interleave_rows(pair.data(), cols, out + pair_at(p / 2, 0), kHalfBlock);
+        }
+      });
   return result;
 }
 

@@ -19,7 +19,8 @@ struct PanelSize {
   std::int64_t panel_numbers() const { return parts * blocks() * kPackedBlock; }
 };
 
-/// A matrix whose rows are those of the operand in another order: the weights as an input gradient reads them.
+/// A matrix whose rows are those of the operand in another order: the weights as an input gradient reads
+/// them.
 struct TapRows {
   const float* matrix;
   std::int64_t channels, all_taps;

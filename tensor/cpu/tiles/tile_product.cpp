@@ -13,8 +13,8 @@ namespace {
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-// A task's left operand, and a right one that is called small, leave room for each other in a second-level cache of
-// 1 MiB.
+// A task's left operand, and a right one that is called small, leave room for each other in a second-level
+// cache of 1 MiB.
 constexpr std::int64_t kLeftBytes = 512 << 10;
 constexpr std::int64_t kSmallBytes = 256 << 10;
 constexpr std::int64_t kTaskRows = 256;
@@ -23,7 +23,8 @@ constexpr double kMaxFilled = 1.34;
 
 template <class T>
 std::int64_t row_bytes(std::int64_t depth) {
-  return divide_up(depth, kBlockDepth) * kBlockDepth * kParts<T> * static_cast<std::int64_t>(sizeof(bfloat16));
+  return divide_up(depth, kBlockDepth) * kBlockDepth * kParts<T> *
+         static_cast<std::int64_t>(sizeof(bfloat16));
 }
 
 // One thread's share of a product: rows of the left operand against panels of the right one.
@@ -32,8 +33,8 @@ class Task {
  public:
   Task(const TilePanels& b, const float* bias) : b_(b), bias_(bias) {
     const std::int64_t blocks = b.size().blocks();
-    for (std::int64_t block = 0; block < blocks; ++block)
-      for (const auto& pair : kPartPairs<T>) b_at_.push_back(b.at(pair.b, block));
+    for_each_product<T>(blocks,
+                        [&](std::int64_t block, PartPair pair) { b_at_.push_back(b.at(pair.b, block)); });
   }
 
   /// a(block, part) is where a block begins, for row 0 of a strip; strips lie strip_stride apart.
@@ -42,16 +43,16 @@ class Task {
     a_stride_ = a_stride;
     strip_stride_ = strip_stride;
     a_at_.clear();
-    for (std::int64_t block = 0; block < b_.size().blocks(); ++block)
-      for (const auto& pair : kPartPairs<T>) a_at_.push_back(at(block, pair.a));
+    for_each_product<T>(b_.size().blocks(),
+                        [&](std::int64_t block, PartPair pair) { a_at_.push_back(at(block, pair.a)); });
   }
 
   /// Row i of the result goes to y[i], or nowhere.
   std::vector<T*>& y() { return y_; }
 
   void multiply(const bfloat16* a, std::int64_t rows, std::int64_t first, std::int64_t last) {
-    // One strip of rows at a time, in the first-level cache, against all of b in the second; or all strips, in
-    // the second, against one panel.
+    // One strip of rows at a time, in the first-level cache, against all of b in the second; or all strips,
+    // in the second, against one panel.
     const bool small = (last - first) * b_.size().panel_numbers() * 2 <= kSmallBytes;
     const std::int64_t step = small ? kernel_.rows : rows;
     for (std::int64_t from = 0; from < rows; from += step)
@@ -258,12 +259,15 @@ void run_from_copy(const Windows<T>& w, std::int64_t batch, const TilePanels& b,
       task.set_left(kBlockDepth, height * kBlockDepth, [&](std::int64_t block, std::int64_t part) {
         const std::int64_t tap = block / layout.chunks;
         const auto taps_w = std::ssize(w.taps_w);
-        const std::int64_t distance = layout.distance(w.taps_h[static_cast<std::size_t>(tap / taps_w)],
-                                                      w.taps_w[static_cast<std::size_t>(tap % taps_w)], band.images);
-        return part * layout.part_stride + block % layout.chunks * layout.chunk_stride() + distance * kBlockDepth;
+        const std::int64_t distance =
+            layout.distance(w.taps_h[static_cast<std::size_t>(tap / taps_w)],
+                            w.taps_w[static_cast<std::size_t>(tap % taps_w)], band.images);
+        return part * layout.part_stride + block % layout.chunks * layout.chunk_stride() +
+               distance * kBlockDepth;
       });
       locate_band(w, band, layout.width, grid, task.y());
-      task.multiply(copy + layout.origin(band.images) * kBlockDepth, std::ssize(task.y()), 0, b.size().panels());
+      task.multiply(copy + layout.origin(band.images) * kBlockDepth, std::ssize(task.y()), 0,
+                    b.size().panels());
     }
   });
 }
@@ -283,8 +287,8 @@ TileProduct<T>::TileProduct(const Windows<T>& windows, std::int64_t batch)
     : windows_(windows), batch_(batch), reading_(Reading::gathered) {
   const std::int64_t filled = divide_up(windows.channels, kBlockDepth) * kBlockDepth;
   // Rows a multiple of 2 KiB apart fall on too few sets of the first-level cache.
-  if (std::is_same_v<T, bfloat16> && windows.plain_rows() && windows.order.empty() && filled == windows.channels &&
-      (tile_kernel().any_stride || windows.pixel_stride % 1024 != 0)) {
+  if (std::is_same_v<T, bfloat16> && windows.plain_rows() && windows.order.empty() &&
+      filled == windows.channels && (tile_kernel().any_stride || windows.pixel_stride % 1024 != 0)) {
     reading_ = Reading::in_place;
   } else if (PaddedLayout<T>::fits(windows) &&
              static_cast<double>(filled) <= kMaxFilled * static_cast<double>(windows.channels)) {

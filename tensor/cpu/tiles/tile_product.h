@@ -1,6 +1,6 @@
-// y = windows · b + bias by tiles of bfloat16 products, the counterpart of window_product.h. The rows of the left
-// operand are read where they lie when the kernel is 1×1; from a copy of a few pictures with zeros around them, in
-// which a tap is a distance, when the result has the picture's size; else they are gathered.
+// y = windows · b + bias by tiles of bfloat16 products, the counterpart of window_product.h. The rows of the
+// left operand are read where they lie when the kernel is 1×1; from a copy of a few pictures with zeros
+// around them, in which a tap is a distance, when the result has the picture's size; else they are gathered.
 #pragma once
 
 #include "tensor/cpu/im2col.h"
@@ -9,8 +9,8 @@
 
 namespace dcl::tensor::cpu {
 
-/// T is bfloat16 or float; float is split into three parts, so that the result has float32's accuracy. The bits do
-/// not depend on the number of threads.
+/// T is bfloat16 or float; float is split into three parts, so that the result has float32's accuracy. The
+/// bits do not depend on the number of threads.
 template <class T>
 class TileProduct {
  public:
