@@ -15,6 +15,7 @@
 #include "densecl/report/run_report.h"
 #include "densecl/trainer.h"
 #include "densecl/trainer_output.h"
+#include "tensor/cpu/features.h"
 
 namespace {
 
@@ -65,6 +66,7 @@ int main(int argc, char** argv) {
       return 0;
     }
     check_config(*flags);
+    dcl::tensor::cpu::check_cpu_environment();
     config = resolved(*flags);
   } catch (const std::exception& error) {
     return complain(error, kUsedWrongly);

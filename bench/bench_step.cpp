@@ -3,6 +3,7 @@
 // with the median over the timed steps, pairs (or pictures) a second, and the peak resident memory.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <fstream>
 #include <functional>
 #include <iostream>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "apps/support/command_line.h"
+#include "densecl/expected_memory.h"
 #include "densecl/model.h"
 #include "densecl/report/profile_report.h"
 #include "densecl/state_file.h"
@@ -71,6 +73,13 @@ std::int64_t resident_mib() {
   std::int64_t pages = 0;
   std::ifstream("/proc/self/statm") >> pages >> pages;
   return pages * ::sysconf(_SC_PAGESIZE) >> 20;
+}
+
+// By the formula of densecl/expected_memory.h; the evaluation mode keeps nothing.
+double expected_mib(const densecl::ContrastiveModel& model, const Options& o) {
+  const auto memory = densecl::expected_memory(
+      model, {.arch = o.arch, .image_size = o.size, .part = o.batch, .pictures = o.batch});
+  return memory.total() - (o.method == "forward" ? memory.activations : 0);
 }
 
 std::int64_t peak_mib() {
@@ -174,6 +183,7 @@ void run(const Options& o) {
                               {"threads", o.threads},
                               {"pairs_per_s", static_cast<double>(o.batch) / median(steps.seconds)},
                               {"peak_MiB", peak_mib()},
+                              {"expected_MiB", std::lround(expected_mib(model, o))},
                               {"start_MiB", start}};
   if (!o.start.empty()) line["losses"] = steps.losses;
   std::cout << line.dump() << '\n';

@@ -5,8 +5,8 @@
 #
 # FOLDER holds JPEG or PNG files, SIZE is the side of a view in pixels, ROUNDS is 5 unless given. Each round runs the
 # peer on core 0, this engine with one thread on core 0, then with two threads on cores 0 and 1. The table has
-# medians over the rounds, and of the ratios their least and largest. The peer is installed by pip into build/peer
-# (or what DCL_PEER names; one that is there is taken as it is), in the versions of README's table unless
+# medians over the rounds, and of the ratios their least and largest. The peer is installed by pip
+# (bench/peer.sh; DCL_PEER names one that is there), in the versions of README's table unless
 # DCL_PEER_PACKAGES says others ("torch torchvision pillow" for the newest); bench/torch_pipeline.py is what it runs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,12 +19,8 @@ if [[ ${1:-} =~ ^[1-9][0-9]*$ ]]; then
 fi
 [ $# -ge 2 ] && [ $(($# % 2)) -eq 0 ] || usage
 
-peer=${DCL_PEER:-build/peer}
-if ! [ -x "$peer/bin/python3" ]; then
-  python3 -m venv "$peer"
-  read -ra packages <<< "${DCL_PEER_PACKAGES:-torch==2.15.* torchvision==0.29.* pillow==12.3.*}"
-  "$peer/bin/pip" install --quiet "${packages[@]}"
-fi
+read -ra packages <<< "${DCL_PEER_PACKAGES:-torch==2.15.* torchvision==0.29.* pillow==12.3.*}"
+peer=$(bench/peer.sh "${packages[@]}")
 scripts/build.sh release bench_loader
 
 # FIELD of the object on the last line.

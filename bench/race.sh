@@ -9,7 +9,7 @@
 # process of its own with DCL_RACE_THREADS threads (2). Before that both take a few steps from the same weights and
 # pictures, and their losses have to agree. The table has medians over the rounds, and of the ratios their least and
 # largest; memory is the peak, and in brackets the peak less what was resident after start-up, in MiB, of the two C++
-# programs. PyTorch is installed by pip into build/peer, or taken from where DCL_PEER says; DCL_RACE_COMPILE=0 leaves
+# programs. PyTorch is installed by pip or taken from where DCL_PEER says (bench/peer.sh); DCL_RACE_COMPILE=0 leaves
 # torch.compile out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -26,11 +26,7 @@ rows=("$@")
                                forward:resnet50:224:1:1:fp32 forward:resnet50:224:16:1:fp32)
 threads=${DCL_RACE_THREADS:-2}
 
-peer=${DCL_PEER:-build/peer}
-if ! [ -x "$peer/bin/python3" ]; then
-  python3 -m venv "$peer"
-  "$peer/bin/pip" install --quiet torch torchvision
-fi
+peer=$(bench/peer.sh)
 torch=$("$peer/bin/python3" -c 'import os, torch; print(os.path.dirname(torch.__file__))')
 cmake --preset release -DDCL_LIBTORCH="$torch" > /dev/null
 scripts/build.sh release bench_step libtorch_step > /dev/null

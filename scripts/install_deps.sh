@@ -2,9 +2,10 @@
 # Installs the Debian packages that a build needs (Debian 12 or later, or a derivative): as root, else with sudo.
 # Says what it installs; does nothing, and asks for nothing, when everything is there.
 #
-#   scripts/install_deps.sh          compiler, CMake, libraries, test libraries
-#   scripts/install_deps.sh --lint   also what the format and lint checks of .ci/run need
-#   scripts/install_deps.sh --fuzz   also what scripts/fuzz.sh needs
+#   scripts/install_deps.sh             compiler, CMake, libraries, test libraries
+#   scripts/install_deps.sh --lint      also what the format and lint checks of .ci/run need
+#   scripts/install_deps.sh --fuzz      also what scripts/fuzz.sh needs
+#   scripts/install_deps.sh --emulate   also what scripts/emulate.sh needs
 set -euo pipefail
 
 packages=(
@@ -18,8 +19,9 @@ case "${1:-}" in
   "") ;;
   --lint) packages+=(clang-format-19 clang-tidy-19 python3) ;;
   --fuzz) packages+=(clang-19 libclang-rt-19-dev) ;;
+  --emulate) packages+=(qemu-user) ;;
   *)
-    echo "install_deps.sh: unknown argument '$1', expected --lint, --fuzz or none" >&2
+    echo "install_deps.sh: unknown argument '$1', expected --lint, --fuzz, --emulate or none" >&2
     exit 2
     ;;
 esac

@@ -7,6 +7,7 @@
 
 #include "apps/support/cli11.h"
 #include "apps/support/field_flags.h"
+#include "tensor/cpu/features.h"
 
 namespace dcl::apps {
 
@@ -114,6 +115,7 @@ int CommandLine::run(int argc, const char* const* argv, const std::function<int(
   try {
     parse(app, argc, argv);
     for (const auto& check : parser_->checks) check();
+    tensor::cpu::check_cpu_environment();
   } catch (const CLI::Success& answer) {  // --help, --version
     return app.exit(answer);
   } catch (const std::exception& error) {

@@ -1,13 +1,25 @@
-// What the processor can do and which code paths that chose, for logs and benchmarks; and the switch to the
-// plain paths.
+// What the processor can do, how much of it kernels may use, and which code paths that chose, for logs and
+// benchmarks; and the switch to the plain paths.
 #pragma once
 
 #include <string>
 
 namespace dcl::tensor::cpu {
 
-/// The instruction sets that matter here, as the processor and the operating system offer them:
-/// "avx2 fma avx512f avx512_bf16 amx_tile"; "baseline" when there are none of them.
+/// Steps of instruction sets, each with all before it: every x86-64 (SSE2; any other architecture is here
+/// too), x86-64-v3 (AVX2, FMA), x86-64-v4 (AVX-512 F, BW, CD, DQ, VL), and tiles of bfloat16.
+enum class CpuLevel { baseline, avx2, avx512, amx };
+
+/// The highest step that kernels and matrix products may use: the processor's, or the one that the
+/// environment variable DCL_CPU_FEATURES names ("baseline", "avx2", "avx512", "amx") where that is lower. It
+/// is a limit: one above the processor's changes nothing, what runs is chosen_paths(). Read once; any other
+/// name throws. (Libraries that decode pictures choose by themselves; their pixels are the same on all of
+/// them.)
+CpuLevel cpu_level();
+
+/// The instruction sets that matter here, as the processor and the operating system offer them and
+/// cpu_level() leaves them: "avx2 fma avx512f avx512_bf16 amx_tile"; "baseline" when there are none of them;
+/// where DCL_CPU_FEATURES took some away, with that: "avx2 fma (DCL_CPU_FEATURES=avx2)".
 std::string processor_features();
 
 /// One line about the kernels in use: "convolutions: packed 14x32 tiles (AVX3); products: OpenBLAS
@@ -19,5 +31,9 @@ std::string chosen_paths();
 bool fast_paths();
 /// Not to be called while an op runs.
 void set_fast_paths(bool enabled);
+
+/// Throws where DCL_CPU_FEATURES or DCL_CPU_PATH has a value that is not one of theirs: for programs, so that
+/// they say it before they begin.
+void check_cpu_environment();
 
 }  // namespace dcl::tensor::cpu

@@ -1,16 +1,11 @@
 #include "tensor/cpu/gemm.h"
 
 #include <algorithm>
-#include <limits>
+#include <cstdlib>
 
-#include "tensor/check.h"
+#include "tensor/cpu/features.h"
+#include "tensor/cpu/products.h"
 #include "tensor/cpu/threads.h"
-
-#ifdef DCL_WITH_OPENBLAS
-#include <cblas.h>
-#else
-#include <Eigen/Core>
-#endif
 
 namespace dcl::tensor::cpu {
 
@@ -28,64 +23,28 @@ void scale(std::int64_t m, std::int64_t n, T beta, T* c, std::int64_t ldc) {
   }
 }
 
-#ifdef DCL_WITH_OPENBLAS
-
-blasint narrow(std::int64_t size) {
-  check(size <= std::numeric_limits<blasint>::max(), "gemm: size {} does not fit OpenBLAS's index type",
-        size);
-  return static_cast<blasint>(size);
+// What OpenBLAS's kernels need of a processor, by its names for them; those that are missing here (Prescott,
+// Core2, Nehalem and the like) are older than AVX or of another architecture.
+CpuLevel level_of_core(const std::string& core) {
+  for (const char* name : {"SkylakeX", "Cooperlake", "SapphireRapids"})
+    if (core == name) return CpuLevel::avx512;
+  // The first four have AVX without AVX2, for which there is no step of its own.
+  for (const char* name :
+       {"Sandybridge", "Bulldozer", "Piledriver", "Steamroller", "Excavator", "Haswell", "Zen"})
+    if (core == name) return CpuLevel::avx2;
+  return CpuLevel::baseline;
 }
 
-// Threads are ours (threads.h); OpenBLAS's own would fight with them.
-void keep_openblas_on_calling_thread() {
-  static const bool done = [] {
-    openblas_set_num_threads(1);
-    return true;
+// OpenBLAS picks its kernels when it is loaded, before anything of ours runs. Where DCL_CPU_FEATURES forbids
+// those, Eigen multiplies instead. (Without that limit they are what the processor has.)
+bool openblas_multiplies() {
+  static const bool chosen = [] {
+    const std::string core = openblas_core();
+    if (core.empty()) return false;
+    return std::getenv("DCL_CPU_FEATURES") == nullptr || level_of_core(core) <= cpu_level();
   }();
-  static_cast<void>(done);
+  return chosen;
 }
-
-template <class T>
-void product(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, T alpha,
-             const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T beta, T* c, std::int64_t ldc) {
-  keep_openblas_on_calling_thread();
-  const auto op_a = transpose_a ? CblasTrans : CblasNoTrans;
-  const auto op_b = transpose_b ? CblasTrans : CblasNoTrans;
-  const auto run = [&](auto* gemm_of_type) {
-    gemm_of_type(CblasRowMajor, op_a, op_b, narrow(m), narrow(n), narrow(k), alpha, a, narrow(lda), b,
-                 narrow(ldb), beta, c, narrow(ldc));
-  };
-  if constexpr (sizeof(T) == sizeof(float)) {
-    run(&cblas_sgemm);
-  } else {
-    run(&cblas_dgemm);
-  }
-}
-
-#else
-
-template <class T>
-void product(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, T alpha,
-             const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T beta, T* c, std::int64_t ldc) {
-  using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  using Stride = Eigen::OuterStride<>;
-  using Input = Eigen::Map<const Matrix, Eigen::Unaligned, Stride>;
-  const Input stored_a(a, transpose_a ? k : m, transpose_a ? m : k, Stride(lda));
-  const Input stored_b(b, transpose_b ? n : k, transpose_b ? k : n, Stride(ldb));
-  Eigen::Map<Matrix, Eigen::Unaligned, Stride> out(c, m, n, Stride(ldc));
-  scale(m, n, beta, c, ldc);
-  if (transpose_a && transpose_b) {
-    out.noalias() += alpha * stored_a.transpose() * stored_b.transpose();
-  } else if (transpose_a) {
-    out.noalias() += alpha * stored_a.transpose() * stored_b;
-  } else if (transpose_b) {
-    out.noalias() += alpha * stored_a * stored_b.transpose();
-  } else {
-    out.noalias() += alpha * stored_a * stored_b;
-  }
-}
-
-#endif
 
 // Work below this many multiplications is not worth waking another thread.
 constexpr std::int64_t kMinProducts = 1 << 16;
@@ -99,7 +58,24 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
           const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T beta, T* c, std::int64_t ldc) {
   if (m <= 0 || n <= 0) return;
   if (k <= 0) return scale(m, n, beta, c, ldc);
-  product(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+  const Product<T> product{.transpose_a = transpose_a,
+                           .transpose_b = transpose_b,
+                           .m = m,
+                           .n = n,
+                           .k = k,
+                           .alpha = alpha,
+                           .a = a,
+                           .lda = lda,
+                           .b = b,
+                           .ldb = ldb,
+                           .beta = beta,
+                           .c = c,
+                           .ldc = ldc};
+  if (openblas_multiplies()) {
+    openblas_product(product);
+  } else {
+    eigen_product(product);
+  }
 }
 
 template <class T>
@@ -123,13 +99,7 @@ void parallel_gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int6
   });
 }
 
-std::string gemm_library() {
-#ifdef DCL_WITH_OPENBLAS
-  return std::string("OpenBLAS ") + openblas_get_corename();
-#else
-  return "Eigen";
-#endif
-}
+std::string gemm_library() { return openblas_multiplies() ? "OpenBLAS " + openblas_core() : "Eigen"; }
 
 template void gemm<float>(bool, bool, std::int64_t, std::int64_t, std::int64_t, float, const float*,
                           std::int64_t, const float*, std::int64_t, float, float*, std::int64_t);

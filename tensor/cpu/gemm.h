@@ -2,7 +2,7 @@
 //
 //   c = alpha · op(a) · op(b) + beta · c        op(a) [m,k], op(b) [k,n], c [m,n]
 //
-// OpenBLAS where the build has it (it picks its kernels by the processor at run time), else Eigen.
+// By OpenBLAS where the build has it and cpu_level() allows the kernels that it picked, else by Eigen.
 #pragma once
 
 #include <cstdint>

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <memory>
@@ -26,6 +27,25 @@ int available_processors() {
 }
 
 using Task = std::function<void(int)>;
+
+void pause_briefly() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+// Waking a thread costs tens of microseconds, more than many an op; most rounds follow each other faster than
+// that. So whoever waits looks for this long before it sleeps (not longer: others may want the processor).
+constexpr std::chrono::microseconds kLook(30);
+
+template <class Ready>
+void look_until(Ready ready) {
+  const auto end = std::chrono::steady_clock::now() + kLook;
+  while (!ready()) {
+    for (int i = 0; i < 16 && !ready(); ++i) pause_briefly();
+    if (std::chrono::steady_clock::now() > end) return;
+  }
+}
 
 // Workers wait for a round number to move; a round hands each of them one range.
 class Pool {
@@ -59,6 +79,7 @@ class Pool {
     }
     start_.notify_all();
     guarded(task, 0);
+    look_until([this] { return running_ == 0; });
     std::unique_lock lock(mutex_);
     done_.wait(lock, [this] { return running_ == 0; });
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
@@ -77,8 +98,9 @@ class Pool {
 
   void work(int index) {
     std::uint64_t seen = 0;
-    std::unique_lock lock(mutex_);
     while (true) {
+      look_until([&] { return stop_ || round_ != seen; });
+      std::unique_lock lock(mutex_);
       start_.wait(lock, [&] { return stop_ || round_ != seen; });
       if (stop_) return;
       seen = round_;
@@ -114,9 +136,10 @@ class Pool {
   std::vector<std::thread> workers_;
   const Task* task_ = nullptr;
   int count_ = 0;
-  int running_ = 0;
-  std::uint64_t round_ = 0;
-  bool stop_ = false;
+  // Changed under the mutex; atomic for those who look without it.
+  std::atomic<int> running_ = 0;
+  std::atomic<std::uint64_t> round_ = 0;
+  std::atomic<bool> stop_ = false;
   std::exception_ptr error_;
 };
 

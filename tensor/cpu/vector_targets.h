@@ -10,9 +10,19 @@
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | (HWY_AVX3 - 1))
 
 // Defines the function `declaration`: it returns what `chosen`, a function of HWY_NAMESPACE, returns for the
-// best instruction set that this machine has (or a test allows).
-#define DCL_VECTOR_DISPATCH(chosen, declaration) \
-  namespace {                                    \
-  HWY_EXPORT(chosen);                            \
-  }                                              \
-  declaration { return HWY_DYNAMIC_DISPATCH(chosen)(); }  // NOLINT(bugprone-macro-parentheses): no value
+// best instruction set that this machine has and cpu_level() (or a test) allows.
+#define DCL_VECTOR_DISPATCH(chosen, declaration)                   \
+  namespace {                                                      \
+  HWY_EXPORT(chosen);                                              \
+  }                                                                \
+  declaration { /* NOLINT(bugprone-macro-parentheses): no value */ \
+    ::dcl::tensor::cpu::limit_vector_targets();                    \
+    return HWY_DYNAMIC_DISPATCH(chosen)();                         \
+  }
+
+namespace dcl::tensor::cpu {
+
+/// Once: takes from Highway's choice what cpu_level() does not allow.
+void limit_vector_targets();
+
+}  // namespace dcl::tensor::cpu

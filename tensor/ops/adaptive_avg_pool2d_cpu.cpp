@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "tensor/cpu/row_sums.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/ops/adaptive_avg_pool2d.h"
 
@@ -58,10 +59,8 @@ Tensor adaptive_avg_pool2d(const Tensor& x, std::int64_t out_h, std::int64_t out
         const T* picture = x_data + i / (out_h * out_w) * s.in_h * s.in_w * s.channels;
         std::ranges::fill(sums, 0.0);
         for (std::int64_t h = rows.begin; h < rows.end; ++h)
-          for (std::int64_t w = columns.begin; w < columns.end; ++w)
-            for (std::int64_t c = 0; c < s.channels; ++c)
-              sums[static_cast<std::size_t>(c)] +=
-                  static_cast<double>(widened(picture[(h * s.in_w + w) * s.channels + c]));
+          row_sums<T>().add_rows(columns.length(), s.channels, s.channels,
+                                 picture + (h * s.in_w + columns.begin) * s.channels, sums.data());
         const double area = static_cast<double>(rows.length() * columns.length());
         for (std::int64_t c = 0; c < s.channels; ++c)
           y_data[i * s.channels + c] =

@@ -82,44 +82,50 @@ void check_arguments(const Tensor& x, const Tensor& weight, const Tensor& bias, 
         x.shape().str());
 }
 
-// The mean of `count` values and Σ (x − mean)² of one channel of one chunk.
+// The mean of a chunk's values and Σ (x − mean)², of some channels.
 struct Moments {
-  double mean = 0;
-  double squares = 0;
+  std::vector<double> mean;
+  std::vector<double> squares;
 };
 
-// Puts the parts of a chunk together (Chan, Golub, LeVeque 1979): sums[part] is [2,C] of shifted sums, and
-// the shift is the part's first row.
+// Puts the parts of a chunk together (Chan, Golub, LeVeque 1979) for channels [begin, end): sums[part] is
+// [2,C] of shifted sums, and the shift is the part's first row.
 template <class X>
-Moments combine(const Parts& parts, std::int64_t group, std::int64_t c, const X* x, const double* sums) {
+Moments combine(const Parts& parts, std::int64_t group, std::int64_t begin, std::int64_t end, const X* x,
+                const double* sums) {
+  const auto channels = static_cast<std::size_t>(end - begin);
+  Moments all{std::vector<double>(channels), std::vector<double>(channels)};
   const std::int64_t first = group * parts.per_group;
-  const auto part_mean = [&](std::int64_t part) {
-    const double sum = sums[2 * part * parts.channels + c];
-    return static_cast<double>(static_cast<Compute<X>>(x[parts.begin(part) * parts.channels + c])) +
-           sum / static_cast<double>(parts.rows(part));
-  };
-  Moments all;
-  for (std::int64_t part = first; part < first + parts.per_group; ++part)
-    all.mean +=
-        part_mean(part) * (static_cast<double>(parts.rows(part)) / static_cast<double>(parts.group_rows));
+  const double share = 1 / static_cast<double>(parts.group_rows);
   for (std::int64_t part = first; part < first + parts.per_group; ++part) {
-    const double rows = static_cast<double>(parts.rows(part));
-    const double sum = sums[2 * part * parts.channels + c];
-    const double squares = sums[(2 * part + 1) * parts.channels + c] - sum * sum / rows;
-    const double away = part_mean(part) - all.mean;
-    all.squares += std::max(squares, 0.0) + rows * away * away;
+    const X* shift = x + parts.begin(part) * parts.channels + begin;
+    const double* sum = sums + 2 * part * parts.channels + begin;
+    const auto rows = static_cast<double>(parts.rows(part));
+    for (std::size_t c = 0; c < channels; ++c)
+      all.mean[c] += (rows * static_cast<double>(widened(shift[c])) + sum[c]) * share;
+  }
+  for (std::int64_t part = first; part < first + parts.per_group; ++part) {
+    const X* shift = x + parts.begin(part) * parts.channels + begin;
+    const double* sum = sums + 2 * part * parts.channels + begin;
+    const double* sum_squares = sum + parts.channels;
+    const auto rows = static_cast<double>(parts.rows(part));
+    const double inverse = 1 / rows;
+    for (std::size_t c = 0; c < channels; ++c) {
+      const double away = static_cast<double>(widened(shift[c])) + sum[c] * inverse - all.mean[c];
+      all.squares[c] += std::max(sum_squares[c] - sum[c] * sum[c] * inverse, 0.0) + rows * away * away;
+    }
   }
   return all;
 }
 
 // running = (1 − momentum)·running + momentum·statistic, for one channel.
 template <class T>
-void track(RunningStats& stats, double momentum, std::int64_t c, const Moments& of, std::int64_t count) {
+void track(RunningStats& stats, double momentum, std::int64_t c, double mean, double unbiased_var) {
   const auto move = [&](T& running, double statistic) {
     running = static_cast<T>((1 - momentum) * static_cast<double>(running) + momentum * statistic);
   };
-  move(stats.mean.data<T>()[c], of.mean);
-  move(stats.var.data<T>()[c], of.squares / static_cast<double>(count - 1));
+  move(stats.mean.data<T>()[c], mean);
+  move(stats.var.data<T>()[c], unbiased_var);
 }
 
 // mean and invstd [G,C] of the batch; moves the running statistics.
@@ -136,18 +142,23 @@ void batch_statistics(const Parts& parts, const Tensor& x, const BatchNormParams
   });
   T* mean_data = mean.data<T>();
   T* invstd_data = invstd.data<T>();
-  parallel_for(parts.channels, kPartElements / parts.total() + 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t group = 0; group < parts.groups; ++group) {
-      for (std::int64_t c = begin; c < end; ++c) {
-        const Moments moments = combine(parts, group, c, x_data, sums_data);
-        const double var = moments.squares / static_cast<double>(parts.group_rows);
-        mean_data[group * parts.channels + c] = static_cast<T>(moments.mean);
-        invstd_data[group * parts.channels + c] = static_cast<T>(1 / std::sqrt(var + params.eps));
-        if (group == 0 && stats.mean.defined())
-          track<T>(stats, params.momentum, c, moments, parts.group_rows);
-      }
-    }
-  });
+  const auto rows = static_cast<double>(parts.group_rows);
+  // About eight operations a part and channel.
+  parallel_for(parts.channels, kPartElements / 8 / parts.total() + 1,
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t group = 0; group < parts.groups; ++group) {
+                   const Moments moments = combine(parts, group, begin, end, x_data, sums_data);
+                   for (std::int64_t c = begin; c < end; ++c) {
+                     const double channel_mean = moments.mean[static_cast<std::size_t>(c - begin)];
+                     const double squares = moments.squares[static_cast<std::size_t>(c - begin)];
+                     mean_data[group * parts.channels + c] = static_cast<T>(channel_mean);
+                     invstd_data[group * parts.channels + c] =
+                         static_cast<T>(1 / std::sqrt(squares / rows + params.eps));
+                     if (group == 0 && stats.mean.defined())
+                       track<T>(stats, params.momentum, c, channel_mean, squares / (rows - 1));
+                   }
+                 }
+               });
 }
 
 template <class T>

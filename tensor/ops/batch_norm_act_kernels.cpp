@@ -16,24 +16,37 @@ namespace HWY_NAMESPACE {
 namespace {  // several files have kernels of these names
 
 // The loops over channels are plain, so that the compiler makes them as wide as the instruction set. Sums go
-// over a few rows in registers before they are added to memory.
+// over a few rows in registers before they are added to memory, and over all rows of some channels before the
+// next channels, so that what there is one of for each channel stays in L1.
 constexpr std::int64_t kRows = 4;
+constexpr std::int64_t kMomentRows = 8;
+constexpr std::int64_t kChannels = 512;
 
-template <int rows, class X>
-void add_moments(std::int64_t channels, const X* HWY_RESTRICT x, const X* HWY_RESTRICT shift,
-                 double* HWY_RESTRICT sum, double* HWY_RESTRICT sum_squares) {
+// body(first, count) for blocks of channels.
+template <class F>
+void for_channels(std::int64_t channels, F body) {
+  for (std::int64_t c = 0; c < channels; c += kChannels) body(c, std::min(kChannels, channels - c));
+}
+
+// In T only what is relative to the first of these few rows; what that row is away from `shift`, by e, in
+// double:
+//
+//   Σ (x − shift) = Σ d + rows·e        Σ (x − shift)² = Σ d² + e·(2·Σ d + rows·e)        d = x − first row
+template <int rows, class X, class T = Compute<X>>
+void add_moments(std::int64_t channels, std::int64_t stride, const X* HWY_RESTRICT x,
+                 const X* HWY_RESTRICT shift, double* HWY_RESTRICT sum, double* HWY_RESTRICT sum_squares) {
   for (std::int64_t c = 0; c < channels; ++c) {
-    const double from = static_cast<double>(widened(shift[c]));
-    double s = 0;
-    double q = 0;
-#pragma GCC unroll 4
-    for (int r = 0; r < rows; ++r) {
-      const double d = static_cast<double>(widened(x[r * channels + c])) - from;
+    T s = 0;
+    T q = 0;
+#pragma GCC unroll 8
+    for (int r = 1; r < rows; ++r) {
+      const T d = widened(x[r * stride + c]) - widened(x[c]);
       s += d;
       q += d * d;
     }
-    sum[c] += s;
-    sum_squares[c] += q;
+    const double e = static_cast<double>(widened(x[c])) - static_cast<double>(widened(shift[c]));
+    sum[c] += static_cast<double>(s) + rows * e;
+    sum_squares[c] += static_cast<double>(q) + e * (2 * static_cast<double>(s) + rows * e);
   }
 }
 
@@ -41,10 +54,16 @@ template <class X>
 void moments(BatchNormRows size, const X* x, double* sum, double* sum_squares) {
   std::fill_n(sum, size.channels, 0.0);
   std::fill_n(sum_squares, size.channels, 0.0);
-  std::int64_t r = 0;
-  for (; r + kRows <= size.rows; r += kRows)
-    add_moments<kRows>(size.channels, x + r * size.channels, x, sum, sum_squares);
-  for (; r < size.rows; ++r) add_moments<1>(size.channels, x + r * size.channels, x, sum, sum_squares);
+  for_channels(size.channels, [&](std::int64_t first, std::int64_t count) {
+    const X* const shift = x + first;
+    std::int64_t r = 0;
+    for (; r + kMomentRows <= size.rows; r += kMomentRows)
+      add_moments<kMomentRows>(count, size.channels, shift + r * size.channels, shift, sum + first,
+                               sum_squares + first);
+    for (; r < size.rows; ++r)
+      add_moments<1>(count, size.channels, shift + r * size.channels, shift, sum + first,
+                     sum_squares + first);
+  });
 }
 
 // Not max(u, 0): NaN has to come through.
@@ -54,21 +73,24 @@ HWY_INLINE T relu_of(T u) {
 }
 
 template <bool with_residual, bool relu, class X, class T = Compute<X>>
-void apply_rows(BatchNormRows size, const X* HWY_RESTRICT x, const X* HWY_RESTRICT residual,
-                const BatchNormAffine<T>& affine, X* HWY_RESTRICT y) {
-  const T* HWY_RESTRICT mean = affine.mean;
-  const T* HWY_RESTRICT scale = affine.scale;
-  const T* HWY_RESTRICT bias = affine.bias;
-  for (std::int64_t r = 0; r < size.rows; ++r) {
-    for (std::int64_t c = 0; c < size.channels; ++c) {
-      T u = (widened(x[c]) - mean[c]) * scale[c] + bias[c];
-      if constexpr (with_residual) u += widened(residual[c]);
-      y[c] = static_cast<X>(relu ? relu_of(u) : u);
+void apply_rows(BatchNormRows size, const X* x_rows, const X* residual_rows, const BatchNormAffine<T>& affine,
+                X* y_rows) {
+  for_channels(size.channels, [&](std::int64_t first, std::int64_t count) {
+    const T* HWY_RESTRICT mean = affine.mean + first;
+    const T* HWY_RESTRICT scale = affine.scale + first;
+    const T* HWY_RESTRICT bias = affine.bias + first;
+    for (std::int64_t r = 0; r < size.rows; ++r) {
+      const std::int64_t at = r * size.channels + first;
+      const X* HWY_RESTRICT x = x_rows + at;
+      const X* HWY_RESTRICT residual = with_residual ? residual_rows + at : nullptr;
+      X* HWY_RESTRICT y = y_rows + at;
+      for (std::int64_t c = 0; c < count; ++c) {
+        T u = (widened(x[c]) - mean[c]) * scale[c] + bias[c];
+        if constexpr (with_residual) u += widened(residual[c]);
+        y[c] = static_cast<X>(relu ? relu_of(u) : u);
+      }
     }
-    x += size.channels;
-    y += size.channels;
-    if constexpr (with_residual) residual += size.channels;
-  }
+  });
 }
 
 template <class X, class T = Compute<X>>
@@ -82,9 +104,9 @@ void apply(BatchNormRows size, const X* x, const X* residual, const BatchNormAff
 enum class Mask { none, from_x, from_y };
 
 template <Mask mask, int rows, class X, class T = Compute<X>>
-void add_products(std::int64_t channels, const X* HWY_RESTRICT grad_y, const X* HWY_RESTRICT x,
-                  const X* HWY_RESTRICT y, const BatchNormAffine<T>& affine, X* HWY_RESTRICT grad_residual,
-                  double* HWY_RESTRICT sum_g, double* HWY_RESTRICT sum_gx) {
+void add_products(std::int64_t channels, std::int64_t stride, const X* HWY_RESTRICT grad_y,
+                  const X* HWY_RESTRICT x, const X* HWY_RESTRICT y, const BatchNormAffine<T>& affine,
+                  X* HWY_RESTRICT grad_residual, double* HWY_RESTRICT sum_g, double* HWY_RESTRICT sum_gx) {
   const T* HWY_RESTRICT mean = affine.mean;
   const T* HWY_RESTRICT scale = affine.scale;
   const T* HWY_RESTRICT bias = affine.bias;
@@ -93,7 +115,7 @@ void add_products(std::int64_t channels, const X* HWY_RESTRICT grad_y, const X* 
     T q = 0;
 #pragma GCC unroll 4
     for (int r = 0; r < rows; ++r) {
-      const std::int64_t i = r * channels + c;
+      const std::int64_t i = r * stride + c;
       const T d = widened(x[i]) - mean[c];
       T g = widened(grad_y[i]);
       if constexpr (mask == Mask::from_x) g = d * scale[c] + bias[c] <= T(0) ? T(0) : g;
@@ -112,15 +134,18 @@ void add_products(std::int64_t channels, const X* HWY_RESTRICT grad_y, const X* 
 template <Mask mask, class X, class T = Compute<X>>
 void reduce_rows(BatchNormRows size, const X* grad_y, const X* x, const X* y,
                  const BatchNormAffine<T>& affine, X* grad_residual, double* sum_g, double* sum_gx) {
-  const auto add = [&](auto add_rows, std::int64_t r) {
-    const std::int64_t at = r * size.channels;
-    const bool by_y = mask == Mask::from_y;
-    add_rows(size.channels, grad_y + at, x + at, by_y ? y + at : nullptr, affine,
-             by_y ? grad_residual + at : nullptr, sum_g, sum_gx);
-  };
-  std::int64_t r = 0;
-  for (; r + kRows <= size.rows; r += kRows) add(add_products<mask, kRows, X>, r);
-  for (; r < size.rows; ++r) add(add_products<mask, 1, X>, r);
+  for_channels(size.channels, [&](std::int64_t first, std::int64_t count) {
+    const BatchNormAffine<T> of_these{affine.mean + first, affine.scale + first, affine.bias + first};
+    const auto add = [&](auto add_rows, std::int64_t r) {
+      const std::int64_t at = r * size.channels + first;
+      const bool by_y = mask == Mask::from_y;
+      add_rows(count, size.channels, grad_y + at, x + at, by_y ? y + at : nullptr, of_these,
+               by_y ? grad_residual + at : nullptr, sum_g + first, sum_gx + first);
+    };
+    std::int64_t r = 0;
+    for (; r + kRows <= size.rows; r += kRows) add(add_products<mask, kRows, X>, r);
+    for (; r < size.rows; ++r) add(add_products<mask, 1, X>, r);
+  });
 }
 
 template <class X, class T = Compute<X>>
@@ -135,26 +160,28 @@ void reduce(BatchNormRows size, const X* grad_y, const X* x, const X* y, const B
 }
 
 template <bool training, bool relu, class X, class T = Compute<X>>
-void apply_backward_rows(BatchNormRows size, const X* HWY_RESTRICT grad_y, const X* HWY_RESTRICT x,
-                         const BatchNormAffine<T>& affine, const BatchNormSlopes<T>& slopes,
-                         X* HWY_RESTRICT grad_x) {
-  const T* HWY_RESTRICT mean = affine.mean;
-  const T* HWY_RESTRICT scale = affine.scale;
-  const T* HWY_RESTRICT bias = affine.bias;
-  const T* HWY_RESTRICT mean_g = slopes.mean_g;
-  const T* HWY_RESTRICT slope = slopes.slope;
-  for (std::int64_t r = 0; r < size.rows; ++r) {
-    for (std::int64_t c = 0; c < size.channels; ++c) {
-      T g = widened(grad_y[c]);
-      const T d = widened(x[c]) - mean[c];
-      if constexpr (relu) g = d * scale[c] + bias[c] <= T(0) ? T(0) : g;
-      if constexpr (training) g -= mean_g[c] + d * slope[c];
-      grad_x[c] = static_cast<X>(scale[c] * g);
+void apply_backward_rows(BatchNormRows size, const X* grad_y_rows, const X* x_rows,
+                         const BatchNormAffine<T>& affine, const BatchNormSlopes<T>& slopes, X* grad_x_rows) {
+  for_channels(size.channels, [&](std::int64_t first, std::int64_t count) {
+    const T* HWY_RESTRICT mean = affine.mean + first;
+    const T* HWY_RESTRICT scale = affine.scale + first;
+    const T* HWY_RESTRICT bias = affine.bias + first;
+    const T* HWY_RESTRICT mean_g = training ? slopes.mean_g + first : nullptr;
+    const T* HWY_RESTRICT slope = training ? slopes.slope + first : nullptr;
+    for (std::int64_t r = 0; r < size.rows; ++r) {
+      const std::int64_t at = r * size.channels + first;
+      const X* HWY_RESTRICT grad_y = grad_y_rows + at;
+      const X* HWY_RESTRICT x = x_rows + at;
+      X* HWY_RESTRICT grad_x = grad_x_rows + at;
+      for (std::int64_t c = 0; c < count; ++c) {
+        T g = widened(grad_y[c]);
+        const T d = widened(x[c]) - mean[c];
+        if constexpr (relu) g = d * scale[c] + bias[c] <= T(0) ? T(0) : g;
+        if constexpr (training) g -= mean_g[c] + d * slope[c];
+        grad_x[c] = static_cast<X>(scale[c] * g);
+      }
     }
-    grad_y += size.channels;
-    x += size.channels;
-    grad_x += size.channels;
-  }
+  });
 }
 
 template <class X, class T = Compute<X>>

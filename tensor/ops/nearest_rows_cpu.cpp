@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "tensor/cpu/gemm.h"
+#include "tensor/cpu/row_sums.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/ops/nearest_rows.h"
 
@@ -33,9 +34,7 @@ template <class T>
 std::vector<T> inverse_norms(const T* x, std::int64_t rows, std::int64_t channels) {
   std::vector<T> inverse(static_cast<std::size_t>(rows));
   for (std::int64_t i = 0; i < rows; ++i) {
-    double squares = 0;
-    for (std::int64_t c = 0; c < channels; ++c)
-      squares += static_cast<double>(x[i * channels + c]) * x[i * channels + c];
+    const double squares = row_sums<T>().dot(channels, x + i * channels, x + i * channels);
     inverse[static_cast<std::size_t>(i)] = static_cast<T>(1.0 / std::max(std::sqrt(squares), kEps));
   }
   return inverse;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tensor/cpu/row_sums.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/ops/normalize.h"
 
@@ -9,19 +10,6 @@ namespace dcl::tensor::cpu {
 namespace {
 
 constexpr std::int64_t kGrain = 32768;
-
-// Σ_c a[c]·b[c] in double, in four running sums.
-template <class T>
-double dot(const T* a, const T* b, std::int64_t n) {
-  double lanes[4] = {};
-  std::int64_t c = 0;
-  for (; c + 4 <= n; c += 4)
-    for (std::int64_t lane = 0; lane < 4; ++lane)
-      lanes[lane] += static_cast<double>(a[c + lane]) * static_cast<double>(b[c + lane]);
-  double tail = 0;
-  for (; c < n; ++c) tail += static_cast<double>(a[c]) * static_cast<double>(b[c]);
-  return (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]) + tail;
-}
 
 // Runs body(offset of a row) for all rows of x; returns at once when x is empty.
 template <class F>
@@ -45,11 +33,12 @@ Tensor normalize(const Tensor& x, double eps) {
   check_arguments(x, eps);
   return dispatch_float(x.dtype(), "normalize", [&]<class T>() {
     const std::int64_t columns = x.size(-1);
+    const auto dot = row_sums<T>().dot;
     Tensor y = empty_like(x);
     const T* x_data = x.data<T>();
     T* y_data = y.data<T>();
     for_each_row(x, [&](std::int64_t row) {
-      const double length = std::sqrt(dot(x_data + row, x_data + row, columns));
+      const double length = std::sqrt(dot(columns, x_data + row, x_data + row));
       const T n = static_cast<T>(std::isnan(length) ? length : std::max(length, eps));
       for (std::int64_t c = 0; c < columns; ++c) y_data[row + c] = x_data[row + c] / n;
     });
@@ -65,15 +54,16 @@ Tensor normalize_backward(const Tensor& grad_y, const Tensor& x, double eps) {
   check_dtype("normalize", "grad_y", grad_y, x.dtype());
   return dispatch_float(x.dtype(), "normalize", [&]<class T>() {
     const std::int64_t columns = x.size(-1);
+    const auto dot = row_sums<T>().dot;
     Tensor grad_x = empty_like(x);
     const T* x_data = x.data<T>();
     const T* grad_y_data = grad_y.data<T>();
     T* grad_x_data = grad_x.data<T>();
     for_each_row(x, [&](std::int64_t row) {
-      const double length = std::sqrt(dot(x_data + row, x_data + row, columns));
+      const double length = std::sqrt(dot(columns, x_data + row, x_data + row));
       const bool clamped = length < eps;
       const double n = clamped ? eps : length;
-      const double along = clamped ? 0.0 : dot(grad_y_data + row, x_data + row, columns) / (n * n);
+      const double along = clamped ? 0.0 : dot(columns, grad_y_data + row, x_data + row) / (n * n);
       for (std::int64_t c = 0; c < columns; ++c)
         grad_x_data[row + c] = static_cast<T>(
             (static_cast<double>(grad_y_data[row + c]) - static_cast<double>(x_data[row + c]) * along) / n);

@@ -43,8 +43,13 @@ std::vector<float> normalised(const Image& image) {
   return out;
 }
 
+TEST(VectorTargets, ChosenOneIsTheBestThatIsAllowed) {
+  EXPECT_TRUE(test::is_best_allowed(filter_kernels().target)) << filter_kernels().target;
+  EXPECT_TRUE(test::is_best_allowed(color_kernels().target)) << color_kernels().target;
+}
+
 TEST(VectorTargets, GiveTheSamePixels) {
-  if (!test::machine_has_avx2()) GTEST_SKIP() << "no AVX2 here: nothing to compare the plain kernels with";
+  if (!test::avx2_is_allowed()) GTEST_SKIP() << "no AVX2 here: nothing to compare the plain kernels with";
   for (const std::int64_t width : {1, 2, 3, 5, 15, 16, 17, 21, 22, 31, 33, 42, 63, 64, 65, 130})
     for (const std::int64_t height : {1, 9}) {
       const Image image = drawn_picture(width, height, 7);

@@ -2,6 +2,8 @@
 
 #include <hwy/targets.h>
 
+#include "tensor/cpu/features.h"
+
 namespace dcl::test {
 
 namespace {
@@ -32,6 +34,12 @@ int on_every_vector_target(const std::function<std::string()>& chosen,
   return targets;
 }
 
-bool machine_has_avx2() { return (hwy::SupportedTargets() & HWY_AVX2) != 0; }
+bool avx2_is_allowed() { return tensor::cpu::cpu_level() >= tensor::cpu::CpuLevel::avx2; }
+
+bool is_best_allowed(const std::string& target) {
+  const auto level = tensor::cpu::cpu_level();
+  if (level == tensor::cpu::CpuLevel::baseline) return !target.starts_with("AVX");
+  return target == (level == tensor::cpu::CpuLevel::avx2 ? "AVX2" : "AVX3");
+}
 
 }  // namespace dcl::test

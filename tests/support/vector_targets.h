@@ -1,4 +1,5 @@
-// The same test on every instruction set that kernels are compiled for and this processor has.
+// The same test on every instruction set that kernels are compiled for, this processor has and
+// DCL_CPU_FEATURES leaves.
 #pragma once
 
 #include <functional>
@@ -13,6 +14,10 @@ int on_every_vector_target(const std::function<std::string()>& chosen,
                            const std::function<void(const std::string& target)>& body);
 
 /// Where this holds, all vector kernels of this house have at least two instruction sets to choose from.
-bool machine_has_avx2();
+bool avx2_is_allowed();
+
+/// Is it that of AVX-512 or of AVX2 where that is the best that tensor::cpu::cpu_level() allows; where it
+/// allows neither, is it another?
+bool is_best_allowed(const std::string& target);
 
 }  // namespace dcl::test

@@ -135,16 +135,5 @@ TEST(Gemm, ConcurrentCallersDoNotDisturbEachOther) {
   EXPECT_EQ(wrong, std::vector<int>(4, 0));
 }
 
-TEST(Features, AreNamed) {
-  EXPECT_FALSE(processor_features().empty());
-  const bool before = fast_paths();
-  set_fast_paths(true);
-  EXPECT_NE(chosen_paths().find("packed"), std::string::npos) << chosen_paths();
-  EXPECT_NE(chosen_paths().find(gemm_library()), std::string::npos) << chosen_paths();
-  set_fast_paths(false);
-  EXPECT_NE(chosen_paths().find("plain"), std::string::npos) << chosen_paths();
-  set_fast_paths(before);
-}
-
 }  // namespace
 }  // namespace dcl::tensor::cpu

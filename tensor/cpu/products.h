@@ -1,0 +1,36 @@
+// The libraries that may compute gemm's product (gemm.h), each on the calling thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace dcl::tensor::cpu {
+
+/// c = alpha · op(a) · op(b) + beta · c, all row-major with the sizes and distances of gemm.h.
+template <class T>
+struct Product {
+  bool transpose_a, transpose_b;
+  std::int64_t m, n, k;  // all positive
+  T alpha;
+  const T* a;
+  std::int64_t lda;
+  const T* b;
+  std::int64_t ldb;
+  T beta;
+  T* c;
+  std::int64_t ldc;
+};
+
+/// Compiled for what every processor of the architecture has.
+template <class T>
+void eigen_product(const Product<T>& p);
+
+/// Picks its kernels by the processor when the program starts (or takes those that the environment variable
+/// OPENBLAS_CORETYPE names). Not to be called where openblas_core() is empty.
+template <class T>
+void openblas_product(const Product<T>& p);
+
+/// OpenBLAS's name for the kernels it has picked, "Cooperlake"; empty in a build without it.
+std::string openblas_core();
+
+}  // namespace dcl::tensor::cpu
