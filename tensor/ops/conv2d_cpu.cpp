@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "tensor/cpu/conv2d_fast.h"
-#include "tensor/cpu/features.h"
+#include "tensor/cpu/conv2d_path.h"
 #include "tensor/cpu/gemm.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/cpu/winograd.h"
@@ -109,29 +109,16 @@ void conv2d_backward_weight_plain(const Conv2dSizes& z, const T* dy, const T* x,
     }
 }
 
-enum class Path { plain, packed, winograd };
-
-// The packed path packs for one group at a time, which does not pay for depthwise convolutions.
-Path path_of(const Conv2dSizes& z) {
-  if (!fast_paths() || (z.params.groups > 1 && z.group_out() < 8)) return Path::plain;
-  return winograd_pays(z) ? Path::winograd : Path::packed;
-}
-
 // One of three functions of the same signature.
 template <class F>
 F choose(const Conv2dSizes& z, F plain, F packed, F winograd) {
-  const Path path = path_of(z);
-  return path == Path::plain ? plain : path == Path::packed ? packed : winograd;
+  const Conv2dPath path = conv2d_path(z);
+  return path == Conv2dPath::plain ? plain : path == Conv2dPath::packed ? packed : winograd;
 }
 
 // Any of the three passes; the operands are its tensors.
 void count(const Conv2dSizes& z, std::initializer_list<const Tensor*> operands) {
-  if (!profiling()) return;
-  const auto& p = z.params;
-  const double kernel = static_cast<double>(z.kernel_h * z.kernel_w * z.group_in());
-  count_work({2 * static_cast<double>(z.out_rows() * z.out_channels) * kernel, bytes_of(operands)},
-             fmt::format("{}x{} s{} {}x{}x{} -> {}{}", z.kernel_h, z.kernel_w, p.stride, z.in_h, z.in_w,
-                         z.in_channels, z.out_channels, p.groups > 1 ? fmt::format(" g{}", p.groups) : ""));
+  if (profiling()) count_work({z.flop(), bytes_of(operands)}, z.str());
 }
 
 }  // namespace
@@ -147,7 +134,8 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
   count(z, {&x, &weight, &y});
   dispatch_float(x.dtype(), "conv2d", [&]<class T>() {
     const T* const bias_data = bias.defined() ? bias.data<T>() : nullptr;
-    const auto run = choose(z, &conv2d_plain<T>, &conv2d_fast<T>, &conv2d_winograd<T>);
+    using Run = void(const Conv2dSizes&, const T*, const T*, const T*, T*);
+    const auto run = choose<Run*>(z, &conv2d_plain<T>, &conv2d_fast<T>, &conv2d_winograd<T>);
     run(z, x.data<T>(), weight.data<T>(), bias_data, y.data<T>());
   });
   return y;
