@@ -19,6 +19,7 @@
 #include "densecl/model.h"
 #include "densecl/report/profile_report.h"
 #include "densecl/state_file.h"
+#include "nn/folded_resnet.h"
 #include "nn/state.h"
 #include "optim/sgd.h"
 #include "tensor/cpu/threads.h"
@@ -123,13 +124,19 @@ std::function<double()> training_step(densecl::ContrastiveModel& model, dcl::opt
 
 // The backbone's features in evaluation mode; it returns their sum.
 std::function<double()> forward_step(densecl::ContrastiveModel& model, const Options& o) {
-  model.encoder_q().set_training(false);
-  const auto type = o.precision == "bf16" ? tensor::DType::bfloat16 : tensor::DType::float32;
-  return [&model, pictures = random_pictures(o, 0).to(type)] {
-    const dcl::autograd::NoGradGuard no_grad;
-    const Tensor map = model.encoder_q().backbone().forward(pictures).value();
-    const auto features = map.to(tensor::DType::float32).to_vector<float>();
-    return std::accumulate(features.begin(), features.end(), 0.0);
+  if (o.precision == "bf16") {
+    model.encoder_q().set_training(false);
+    return [&model, pictures = random_pictures(o, 0).to(tensor::DType::bfloat16)] {
+      const dcl::autograd::NoGradGuard no_grad;
+      const Tensor map = model.encoder_q().backbone().forward(pictures).value();
+      const auto features = map.to(tensor::DType::float32).to_vector<float>();
+      return std::accumulate(features.begin(), features.end(), 0.0);
+    };
+  }
+  const auto net = std::make_shared<dcl::nn::FoldedResNet>(model.encoder_q().backbone());
+  return [net, pictures = random_pictures(o, 0)] {
+    const Tensor features = net->forward(pictures);
+    return std::accumulate(features.data<float>(), features.data<float>() + features.numel(), 0.0);
   };
 }
 

@@ -56,7 +56,7 @@ void add_info_nce(std::int64_t rows, std::int64_t keys, Ops& ops) {
     const Tensor query = cpu::normalize(random_tensor({rows, kDim}));
     const Tensor positive = cpu::normalize(random_tensor({rows, kDim}));
     const Tensor queue = cpu::normalize(random_tensor({keys, kDim}));
-    return [=] { cpu::info_nce(query, positive, queue, kTemperature, true); };
+    return [=] { cpu::info_nce(query, positive, queue, {.temperature = kTemperature}, true); };
   };
   ops.push_back({.name = fmt::format("contrastive loss and gradient {} rows {} keys", rows, keys),
                  .what = {{"kind", "info_nce"},

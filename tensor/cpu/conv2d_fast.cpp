@@ -23,6 +23,23 @@ std::int64_t skip_border(Windows<T>& windows, std::int64_t batch) {
   return windows.channels;
 }
 
+// Where the results of group `g` go.
+template <class T>
+RowGrid<T> forward_grid(const Conv2dSizes& z, T* y, std::int64_t g) {
+  return {.y = y + g * z.group_out(),
+          .image_stride = z.out_h * z.out_w * z.out_channels,
+          .row_stride = z.out_w * z.out_channels,
+          .pixel_stride = z.out_channels};
+}
+
+// The epilogue of group `g`.
+template <class T>
+Epilogue<T> of_group(Epilogue<T> epilogue, const Conv2dSizes& z, std::int64_t g) {
+  if (epilogue.bias != nullptr) epilogue.bias += g * z.group_out();
+  if (epilogue.residual != nullptr) epilogue.residual += g * z.group_out();
+  return epilogue;
+}
+
 // One phase of the input gradient of one group.
 template <class T>
 void input_gradient_phase(const Conv2dSizes& z, const T* dy, const T* weight, T* dx,
@@ -38,7 +55,7 @@ void input_gradient_phase(const Conv2dSizes& z, const T* dy, const T* weight, T*
     std::copy_n(weight + (o * taps + phase.taps[static_cast<std::size_t>(pair)]) * z.group_in(), z.group_in(),
                 out);
   });
-  window_product<T>(windows, z.batch * windows.out_h * windows.out_w, packed, nullptr, grid);
+  window_product<T>(windows, z.batch * windows.out_h * windows.out_w, packed, {}, grid);
 }
 
 }  // namespace
@@ -49,14 +66,33 @@ void conv2d_fast(const Conv2dSizes& z, const T* x, const T* weight, const T* bia
   for (std::int64_t g = 0; g < z.params.groups; ++g) {
     Windows<T> windows = forward_windows(z, x, g);
     const std::int64_t unit = skip_border(windows, z.batch);
-    const RowGrid<T> grid{.y = y + g * z.group_out(),
-                          .image_stride = z.out_h * z.out_w * z.out_channels,
-                          .row_stride = z.out_w * z.out_channels,
-                          .pixel_stride = z.out_channels};
     const T* const group_weight = weight + g * z.group_out() * depth;
     const auto packed = PackedMatrix<T>::from_transposed(depth, z.group_out(), unit, group_weight);
-    window_product<T>(windows, z.out_rows(), packed, bias == nullptr ? nullptr : bias + g * z.group_out(),
-                      grid);
+    window_product<T>(windows, z.out_rows(), packed, of_group<T>({.bias = bias}, z, g),
+                      forward_grid(z, y, g));
+  }
+}
+
+template <class T>
+std::vector<PackedMatrix<T>> pack_weight(const Shape& shape, std::int64_t groups, const T* weight) {
+  const std::int64_t depth = shape[1] * shape[2] * shape[3];
+  const std::int64_t cols = shape[0] / groups;
+  // A tap by itself wherever the border may be skipped.
+  const std::int64_t unit = shape[3] < kMinTapChannels ? depth : shape[3];
+  std::vector<PackedMatrix<T>> packed;
+  for (std::int64_t g = 0; g < groups; ++g)
+    packed.push_back(PackedMatrix<T>::from_transposed(depth, cols, unit, weight + g * cols * depth));
+  return packed;
+}
+
+template <class T>
+void conv2d_fast(const Conv2dSizes& z, const T* x, const std::vector<PackedMatrix<T>>& weight,
+                 const Epilogue<T>& epilogue, T* y) {
+  for (std::int64_t g = 0; g < z.params.groups; ++g) {
+    Windows<T> windows = forward_windows(z, x, g);
+    skip_border(windows, z.batch);
+    window_product<T>(windows, z.out_rows(), weight[static_cast<std::size_t>(g)], of_group(epilogue, z, g),
+                      forward_grid(z, y, g));
   }
 }
 
@@ -69,6 +105,12 @@ void conv2d_backward_input_fast(const Conv2dSizes& z, const T* dy, const T* weig
                            phase);
 }
 
+template std::vector<PackedMatrix<float>> pack_weight<float>(const Shape&, std::int64_t, const float*);
+template std::vector<PackedMatrix<double>> pack_weight<double>(const Shape&, std::int64_t, const double*);
+template void conv2d_fast<float>(const Conv2dSizes&, const float*, const std::vector<PackedMatrix<float>>&,
+                                 const Epilogue<float>&, float*);
+template void conv2d_fast<double>(const Conv2dSizes&, const double*, const std::vector<PackedMatrix<double>>&,
+                                  const Epilogue<double>&, double*);
 template void conv2d_fast<float>(const Conv2dSizes&, const float*, const float*, const float*, float*);
 template void conv2d_backward_input_fast<float>(const Conv2dSizes&, const float*, const float*, float*);
 template void conv2d_fast<double>(const Conv2dSizes&, const double*, const double*, const double*, double*);

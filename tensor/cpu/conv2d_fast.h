@@ -2,6 +2,10 @@
 // and multiplied by microkernel.h. The bits of every result are the same for any number of threads.
 #pragma once
 
+#include <vector>
+
+#include "tensor/cpu/epilogue.h"
+#include "tensor/cpu/window_product.h"
 #include "tensor/ops/conv2d.h"
 
 namespace dcl::tensor::cpu {
@@ -15,5 +19,13 @@ template <class T>
 void conv2d_backward_input_fast(const Conv2dSizes& z, const T* dy, const T* weight, T* dx);
 template <class T>
 void conv2d_backward_weight_fast(const Conv2dSizes& z, const T* dy, const T* x, T* dweight);
+
+/// The weight of a convolution [O,kH,kW,I/groups], packed once for pictures of any size: a matrix a group.
+template <class T>
+std::vector<PackedMatrix<T>> pack_weight(const Shape& shape, std::int64_t groups, const T* weight);
+/// conv2d_fast with such a weight.
+template <class T>
+void conv2d_fast(const Conv2dSizes& z, const T* x, const std::vector<PackedMatrix<T>>& weight,
+                 const Epilogue<T>& epilogue, T* y);
 
 }  // namespace dcl::tensor::cpu

@@ -1,6 +1,7 @@
 #include "tensor/cpu/microkernel.h"
 
 #include <cstddef>
+#include <utility>
 
 #include "tensor/cpu/vector_targets.h"
 
@@ -41,7 +42,7 @@ struct Tile {
   // tile[i][j] = sum_p a[i·row_stride + p·a_stride] · b[p·b_stride + j]
   static HWY_INLINE void run(const T* HWY_RESTRICT a, std::int64_t row_stride, std::int64_t a_stride,
                              const T* HWY_RESTRICT b, std::int64_t b_stride, std::int64_t depth,
-                             const T* bias, T* const* c) {
+                             const TileEnd<T>& end, T* const* c) {
     const Tag d;
     Vector left[rows];
     Vector right[rows];
@@ -61,23 +62,38 @@ struct Tile {
     }
 #pragma GCC unroll 16
     for (int i = 0; i < rows; ++i) {
-      T* const row = c[i];
-      const T* const added = bias != nullptr ? bias : row;
-      hn::StoreU(hn::Add(left[i], hn::LoadU(d, added)), d, row);
-      hn::StoreU(hn::Add(right[i], hn::LoadU(d, added + kLanes)), d, row + kLanes);
+      const T* const added = end.bias != nullptr ? end.bias : c[i];
+      const T* const residual = end.residual != nullptr ? end.residual[i] : nullptr;
+      store(hn::Add(left[i], hn::LoadU(d, added)), residual, 0, end.relu, c[i]);
+      store(hn::Add(right[i], hn::LoadU(d, added + kLanes)), residual, kLanes, end.relu, c[i]);
     }
+  }
+
+  static HWY_INLINE void store(Vector sum, const T* residual, std::int64_t at, bool relu, T* row) {
+    const Tag d;
+    if (residual != nullptr) sum = hn::Add(sum, hn::LoadU(d, residual + at));
+    if (relu) sum = hn::IfThenZeroElse(hn::Lt(sum, hn::Zero(d)), sum);
+    hn::StoreU(sum, d, row + at);
   }
 };
 
-template <class T>
-void run_rows(const T* a, std::int64_t a_stride, const T* b, std::int64_t depth, const T* bias, T* const* c) {
-  Tile<T, kRows>::run(a, a_stride, 1, b, 2 * HWY_LANES(T), depth, bias, c);
+template <class T, int rows>
+void run_rows(const T* a, std::int64_t a_stride, const T* b, std::int64_t depth, const TileEnd<T>& end,
+              T* const* c) {
+  Tile<T, rows>::run(a, a_stride, 1, b, 2 * HWY_LANES(T), depth, end, c);
 }
 
 template <class T>
 void run_columns(const T* a, std::int64_t a_stride, const T* b, std::int64_t b_stride, std::int64_t depth,
                  const T* bias, T* const* c) {
-  Tile<T, kNarrowRows>::run(a, 1, a_stride, b, b_stride, depth, bias, c);
+  Tile<T, kNarrowRows>::run(a, 1, a_stride, b, b_stride, depth, {.bias = bias}, c);
+}
+
+// run_rows for every number of rows up to kRows.
+template <class T, int... rows>
+constexpr std::array<typename Microkernel<T>::RunRows, kMaxTileRows + 1> all_rows(
+    std::integer_sequence<int, rows...> /*rows from 0 on*/) {
+  return {nullptr, &run_rows<T, rows + 1>...};
 }
 
 template <class T, int width>
@@ -107,7 +123,7 @@ template <class T>
 const Microkernel<T>& describe() {
   static const Microkernel<T> kernel{.rows = kRows,
                                      .cols = 2 * HWY_LANES(T),
-                                     .run_rows = &run_rows<T>,
+                                     .run_rows = all_rows<T>(std::make_integer_sequence<int, kRows>()),
                                      .narrow_rows = kNarrowRows,
                                      .narrow_stride = kNarrowStride,
                                      .run_columns = &run_columns<T>,

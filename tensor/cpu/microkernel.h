@@ -8,6 +8,7 @@
 // is depends on the registers: 14 x 32 floats with AVX-512, 6 x 16 with AVX2.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 namespace dcl::tensor::cpu {
@@ -17,21 +18,33 @@ namespace dcl::tensor::cpu {
 inline constexpr std::int64_t kMaxDepth = 320;
 inline constexpr std::int64_t kPackedStride = 336;
 
+/// The most rows and columns that a tile has on any processor.
+inline constexpr std::int64_t kMaxTileRows = 16;
+inline constexpr std::int64_t kMaxTileCols = 32;
+
+/// How the rows of a tile are stored: c = act(tile + bias + residual), act = ReLU (NaN stays) when `relu`.
+template <class T>
+struct TileEnd {
+  const T* bias = nullptr;             // [cols]; null: the tile is added to what c holds
+  const T* const* residual = nullptr;  // a pointer a row, as c; or none
+  bool relu = false;
+};
+
 template <class T>
 struct Microkernel {
-  /// `c` holds one pointer a row of the tile, each to `cols` elements. Row i becomes tile[i] + bias, or, when
-  /// `bias` is null, tile[i] is added to it. `bias` has `cols` elements. a(i,p) = a[i·a_stride + p]: gathered
+  /// `c` holds one pointer a row of the tile, each to `cols` elements. a(i,p) = a[i·a_stride + p]: gathered
   /// rows as they are. `b` is aligned to 64 bytes.
-  using RunRows = void (*)(const T* a, std::int64_t a_stride, const T* b, std::int64_t depth, const T* bias,
-                           T* const* c);
-  /// The same for a transposed left operand as it is, packed or not: a(i,p) = a[p·a_stride + i], and b(p,j) =
-  /// b[p·b_stride + j]. Reads no further than the tile.
+  using RunRows = void (*)(const T* a, std::int64_t a_stride, const T* b, std::int64_t depth,
+                           const TileEnd<T>& end, T* const* c);
+  /// For a transposed left operand as it is, packed or not: a(i,p) = a[p·a_stride + i], and b(p,j) =
+  /// b[p·b_stride + j]. Row i becomes tile[i] + bias, or, when `bias` is null, tile[i] is added to it. Reads
+  /// no further than the tile.
   using RunColumns = void (*)(const T* a, std::int64_t a_stride, const T* b, std::int64_t b_stride,
                               std::int64_t depth, const T* bias, T* const* c);
 
-  std::int64_t rows;  // of run_rows' tile
-  std::int64_t cols;  // of both tiles
-  RunRows run_rows;
+  std::int64_t rows;                               // the most that run_rows has a tile for
+  std::int64_t cols;                               // of all tiles
+  std::array<RunRows, kMaxTileRows + 1> run_rows;  // [r]: a tile of 1 <= r <= rows rows
 
   std::int64_t narrow_rows;    // of run_columns' tile: a little less, to waste less of 64, 128 … rows
   std::int64_t narrow_stride;  // narrow_rows rounded up to whole vectors
@@ -48,9 +61,5 @@ struct Microkernel {
 /// The microkernel for this processor; T is float or double.
 template <class T>
 const Microkernel<T>& microkernel();
-
-/// The most rows and columns that a tile has on any processor.
-inline constexpr std::int64_t kMaxTileRows = 16;
-inline constexpr std::int64_t kMaxTileCols = 32;
 
 }  // namespace dcl::tensor::cpu

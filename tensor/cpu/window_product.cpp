@@ -14,6 +14,7 @@ std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b;
 // Rows gathered at a time: 112 x 336 floats are 147 KiB, which stay in the second-level cache beside a panel
 // of b.
 constexpr std::int64_t kTileRows = 112;
+constexpr std::int64_t kMostRows = kTileRows + kMaxTileRows;  // kTileRows in whole strips
 // A right operand of up to this many numbers stays in the second-level cache by itself.
 constexpr std::int64_t kSmallOperand = 96 << 10;
 
@@ -83,22 +84,39 @@ const T* PackedMatrix<T>::panel(std::int64_t block, std::int64_t panel) const {
 
 namespace {
 
+// Strip k of the rows, of about the same height each and at most the microkernel's: the same for any number
+// of threads.
+struct StripGrid {
+  std::int64_t rows, strips;
+  std::int64_t begin(std::int64_t k) const { return rows * k / strips; }
+};
+
+struct StripRange {
+  StripGrid grid;
+  std::int64_t begin, end;
+};
+
 // One thread's share of a product.
 template <class T>
 class TileProduct {
  public:
-  TileProduct(const Windows<T>& windows, const PackedMatrix<T>& b, const T* padded_bias,
+  TileProduct(const Windows<T>& windows, const PackedMatrix<T>& b, const Epilogue<T>& padded_epilogue,
               const RowGrid<T>& grid)
       : windows_(windows),
         b_(b),
-        bias_(padded_bias),
+        epilogue_(padded_epilogue),
         grid_(grid),
-        storage_(Tensor::empty({kTileRows + kMaxTileRows, kPackedStride}, {dtype_of<T>, {}})),
+        storage_(Tensor::empty({kMostRows, kPackedStride}, {dtype_of<T>, {}})),
         packed_(storage_.template data<T>()) {}
 
-  /// Rows [begin, begin + count), count <= kTileRows + kMaxTileRows, columns of panels [first, last).
-  void run(std::int64_t begin, std::int64_t count, std::int64_t first, std::int64_t last) {
-    locate_rows(begin, count);
+  /// Strips [tile.begin, tile.end) of rows, columns of panels [first, last).
+  void run(const StripRange& tile, std::int64_t first, std::int64_t last) {
+    const std::int64_t begin = tile.grid.begin(tile.begin);
+    const std::int64_t strips = tile.end - tile.begin;
+    const auto strip = [&](std::int64_t i) {
+      return Strip{i, tile.grid.begin(tile.begin + i) - begin, tile.grid.begin(tile.begin + i + 1) - begin};
+    };
+    locate_rows(begin, tile.grid.begin(tile.end) - begin);
     written_.fill(false);
     for (std::int64_t block = 0; block < b_.blocks(); ++block) {
       const bool last_block = block + 1 == b_.blocks();
@@ -107,65 +125,97 @@ class TileProduct {
       const bool small = (last - first) * depth * kernel_.cols <= kSmallOperand;
       // One strip of rows at a time, in the first-level cache, against all of b in the second; or all strips,
       // in the second, against one panel.
-      const std::int64_t step = small ? kernel_.rows : count;
-      for (std::int64_t from = 0; from < count; from += step) {
-        const std::int64_t to = std::min(from + step, count);
-        for (std::int64_t i = from; i < to; i += kernel_.rows)
-          pack_strip(reader, i, std::min(i + kernel_.rows, to));
+      const std::int64_t step = small ? 1 : strips;
+      for (std::int64_t from = 0; from < strips; from += step) {
+        const std::int64_t to = from + step;
+        for (std::int64_t i = from; i < to; ++i) pack(reader, strip(i));
         for (std::int64_t panel = first; panel < last; ++panel)
-          for (std::int64_t i = from; i < to; i += kernel_.rows)
-            if (live_[at(i)] || (last_block && !written_[at(i)])) multiply(i, count, block, panel);
-        for (std::int64_t i = from; i < to; i += kernel_.rows)
-          written_[at(i)] = written_[at(i)] || live_[at(i)];
+          for (std::int64_t i = from; i < to; ++i)
+            if (live_[at(i)] || (last_block && (!written_[at(i)] || ends_later())))
+              multiply(strip(i), block, panel, last_block);
+        for (std::int64_t i = from; i < to; ++i) written_[at(i)] = written_[at(i)] || live_[at(i)];
       }
     }
   }
 
  private:
+  // Rows [from, to) of the tile.
+  struct Strip {
+    std::int64_t index, from, to;
+  };
+
   static std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+  // True when something is left to do after the last sum.
+  bool ends_later() const { return epilogue_.residual != nullptr || epilogue_.relu; }
 
   void locate_rows(std::int64_t begin, std::int64_t count) {
     RowCursor<T> cursor(windows_, begin);
     for (std::int64_t i = 0; i < count; ++i, cursor.advance()) {
       const auto& [n, p, q] = cursor.at();
-      y_rows_[at(i)] = grid_.y + n * grid_.image_stride + p * grid_.row_stride + q * grid_.pixel_stride;
+      offsets_[at(i)] = n * grid_.image_stride + p * grid_.row_stride + q * grid_.pixel_stride;
     }
   }
 
-  void pack_strip(WindowReader<T>& reader, std::int64_t from, std::int64_t to) {
+  void pack(WindowReader<T>& reader, const Strip& strip) {
     bool live = false;
-    for (std::int64_t i = from; i < to; ++i) live = reader.read(packed_ + i * kPackedStride) || live;
-    live_[at(from)] = live;
+    for (std::int64_t i = strip.from; i < strip.to; ++i)
+      live = reader.read(packed_ + i * kPackedStride) || live;
+    live_[at(strip.index)] = live;
   }
 
-  // The strip of rows that starts at row i of the tile. The surplus rows of the last strip are products of
-  // whatever lies behind the packed rows; nobody reads them.
-  void multiply(std::int64_t i, std::int64_t count, std::int64_t block, std::int64_t panel) {
+  void multiply(const Strip& strip, std::int64_t block, std::int64_t panel, bool last_block) {
+    const std::int64_t rows = strip.to - strip.from;
     const std::int64_t column = panel * kernel_.cols;
-    const TileSizes sizes{.tile_rows = kernel_.rows,
+    const TileSizes sizes{.tile_rows = rows,
                           .tile_cols = kernel_.cols,
-                          .rows = std::min(kernel_.rows, count - i),
+                          .rows = rows,
                           .cols = std::min(kernel_.cols, b_.cols() - column)};
     std::array<T*, kMaxTileRows> y;
-    for (std::int64_t j = 0; j < sizes.rows; ++j) y[at(j)] = y_rows_[at(i + j)] + column;
-    const T* const bias = written_[at(i)] ? nullptr : bias_ + column;
-    on_tile<T>(sizes, bias == nullptr, y.data(), [&](T* const* rows) {
-      kernel_.run_rows(packed_ + i * kPackedStride, kPackedStride, b_.panel(block, panel),
-                       b_.begin(block + 1) - b_.begin(block), bias, rows);
+    for (std::int64_t i = 0; i < rows; ++i) y[at(i)] = grid_.y + offsets_[at(strip.from + i)] + column;
+    TileEnd<T> end{.bias = written_[at(strip.index)] ? nullptr : epilogue_.bias + column};
+    ResidualTile residual;
+    if (last_block) {
+      end.relu = epilogue_.relu;
+      if (epilogue_.residual != nullptr) end.residual = residual.rows(*this, strip, column, sizes.cols);
+    }
+    // What has been written and lacks only its end takes a sum of no terms.
+    const std::int64_t depth = live_[at(strip.index)] ? b_.begin(block + 1) - b_.begin(block) : 0;
+    on_tile<T>(sizes, end.bias == nullptr, y.data(), [&](T* const* all) {
+      kernel_.run_rows[at(rows)](packed_ + strip.from * kPackedStride, kPackedStride, b_.panel(block, panel),
+                                 depth, end, all);
     });
   }
+
+  // Pointers to the residual of a strip, `cols` columns from `column` on; a copy where these are fewer than a
+  // tile's.
+  class ResidualTile {
+   public:
+    const T* const* rows(const TileProduct& product, const Strip& strip, std::int64_t column,
+                         std::int64_t cols) {
+      const std::int64_t width = product.kernel_.cols;
+      for (std::int64_t i = 0; i < strip.to - strip.from; ++i) {
+        const T* row = product.epilogue_.residual + product.offsets_[at(strip.from + i)] + column;
+        if (cols < width) row = std::copy_n(row, cols, spare_.data() + i * width) - cols;
+        rows_[at(i)] = row;
+      }
+      return rows_.data();
+    }
+
+   private:
+    std::array<const T*, kMaxTileRows> rows_;
+    std::array<T, kMaxTileRows * kMaxTileCols> spare_;
+  };
 
   const Microkernel<T>& kernel_ = microkernel<T>();
   const Windows<T>& windows_;
   const PackedMatrix<T>& b_;
-  const T* bias_;
+  Epilogue<T> epilogue_;
   const RowGrid<T>& grid_;
   Tensor storage_;
   T* packed_;
-  std::array<T*, kTileRows + kMaxTileRows> y_rows_{};
-  // Of the strip that starts at a row: does the block have pixels of the picture for it, and has it been
-  // written.
-  std::array<bool, kTileRows + kMaxTileRows> live_{}, written_{};
+  std::array<std::int64_t, kMostRows> offsets_{};  // of the rows in y
+  // Of each strip: does the block have pixels of the picture for it, and has it been written.
+  std::array<bool, kMostRows> live_{}, written_{};
 };
 
 // A product of no terms: positions of an input gradient that no output has read.
@@ -182,30 +232,45 @@ void fill_zeros(const Windows<T>& windows, std::int64_t rows, std::int64_t cols,
                });
 }
 
+// Tasks are tiles of strips times groups of panels.
+struct Shares {
+  std::int64_t tiles, groups;
+};
+
+Shares shares_of(const StripGrid& grid, std::int64_t cols, std::int64_t panels) {
+  const std::int64_t threads = num_threads();
+  const std::int64_t tiles = divide_up(grid.rows, kTileRows);
+  if (cols <= grid.rows) {
+    // Every thread reads all of b; as many tiles as make their shares equal.
+    const std::int64_t most = std::min(grid.strips, divide_up(tiles, threads) * threads);
+    return {most, std::min(panels, divide_up(threads, most))};
+  }
+  // b is the larger operand: every thread reads its own columns of it, and gathers all rows.
+  const std::int64_t groups = std::min(panels, threads);
+  return {std::max(tiles, std::min(grid.strips, divide_up(threads, groups))), groups};
+}
+
 }  // namespace
 
 template <class T>
-void window_product(const Windows<T>& windows, std::int64_t rows, const PackedMatrix<T>& b, const T* bias,
-                    const RowGrid<T>& grid) {
+void window_product(const Windows<T>& windows, std::int64_t rows, const PackedMatrix<T>& b,
+                    const Epilogue<T>& epilogue, const RowGrid<T>& grid) {
   const auto& kernel = microkernel<T>();
-  if (b.depth() == 0 && bias == nullptr) return fill_zeros(windows, rows, b.cols(), grid);
+  if (rows == 0) return;
+  if (b.depth() == 0 && epilogue.bias == nullptr) return fill_zeros(windows, rows, b.cols(), grid);
   Tensor padded_bias = Tensor::zeros({b.panels() * kernel.cols}, {dtype_of<T>, {}});
-  if (bias != nullptr) std::copy_n(bias, b.cols(), padded_bias.data<T>());
+  if (epilogue.bias != nullptr) std::copy_n(epilogue.bias, b.cols(), padded_bias.data<T>());
+  const Epilogue<T> padded{padded_bias.data<T>(), epilogue.residual, epilogue.relu};
 
-  // Tasks are tiles of rows; where there are fewer than threads, tiles times groups of panels.
-  const std::int64_t threads = num_threads();
-  const std::int64_t strips = divide_up(rows, kernel.rows);
-  const std::int64_t wanted = divide_up(divide_up(rows, kTileRows), threads) * threads;
-  const std::int64_t tiles = std::min(strips, wanted);
-  const std::int64_t groups = std::min(b.panels(), divide_up(threads, std::max<std::int64_t>(tiles, 1)));
-  parallel_for(tiles * groups, 1, [&](std::int64_t first, std::int64_t last) {
-    TileProduct<T> product(windows, b, padded_bias.data<T>(), grid);
+  const StripGrid strips{rows, divide_up(rows, kernel.rows)};
+  const auto [tiles, groups] = shares_of(strips, b.cols(), b.panels());
+  parallel_for(tiles * groups, 1, [&, tiles = tiles, groups = groups](std::int64_t first, std::int64_t last) {
+    TileProduct<T> product(windows, b, padded, grid);
     for (std::int64_t task = first; task < last; ++task) {
-      const std::int64_t tile = task / groups;
-      const std::int64_t group = task % groups;
-      const std::int64_t begin = strips * tile / tiles * kernel.rows;
-      const std::int64_t end = std::min(rows, strips * (tile + 1) / tiles * kernel.rows);
-      product.run(begin, end - begin, b.panels() * group / groups, b.panels() * (group + 1) / groups);
+      const std::int64_t tile = task % tiles;
+      const std::int64_t group = task / tiles;
+      product.run({strips, strips.strips * tile / tiles, strips.strips * (tile + 1) / tiles},
+                  b.panels() * group / groups, b.panels() * (group + 1) / groups);
     }
   });
 }
@@ -213,8 +278,8 @@ void window_product(const Windows<T>& windows, std::int64_t rows, const PackedMa
 template class PackedMatrix<float>;
 template class PackedMatrix<double>;
 template void window_product<float>(const Windows<float>&, std::int64_t, const PackedMatrix<float>&,
-                                    const float*, const RowGrid<float>&);
+                                    const Epilogue<float>&, const RowGrid<float>&);
 template void window_product<double>(const Windows<double>&, std::int64_t, const PackedMatrix<double>&,
-                                     const double*, const RowGrid<double>&);
+                                     const Epilogue<double>&, const RowGrid<double>&);
 
 }  // namespace dcl::tensor::cpu

@@ -1,9 +1,10 @@
-// y = windows · b + bias: gathered rows times a packed matrix, the product behind a convolution's forward
-// pass and its input gradient.
+// y = act(windows · b + bias + residual): gathered rows times a packed matrix, the product behind a
+// convolution's forward pass and its input gradient.
 #pragma once
 
 #include <functional>
 
+#include "tensor/cpu/epilogue.h"
 #include "tensor/cpu/im2col.h"
 #include "tensor/tensor.h"
 
@@ -49,9 +50,9 @@ struct RowGrid {
 };
 
 /// Computes `rows` rows. Where a strip of rows has only zeros from outside the picture in a block, it is left
-/// out. `bias` [cols] may be null.
+/// out. The epilogue's bias is [cols]; its residual has the layout of grid.y.
 template <class T>
-void window_product(const Windows<T>& windows, std::int64_t rows, const PackedMatrix<T>& b, const T* bias,
-                    const RowGrid<T>& grid);
+void window_product(const Windows<T>& windows, std::int64_t rows, const PackedMatrix<T>& b,
+                    const Epilogue<T>& epilogue, const RowGrid<T>& grid);
 
 }  // namespace dcl::tensor::cpu

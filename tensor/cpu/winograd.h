@@ -6,6 +6,8 @@
 // threads.
 #pragma once
 
+#include "tensor/cpu/epilogue.h"
+#include "tensor/cpu/transformed_weights.h"
 #include "tensor/ops/conv2d.h"
 
 namespace dcl::tensor::cpu {
@@ -25,5 +27,10 @@ template <class T>
 void conv2d_backward_input_winograd(const Conv2dSizes& z, const T* dy, const T* weight, T* dx);
 template <class T>
 void conv2d_backward_weight_winograd(const Conv2dSizes& z, const T* dy, const T* x, T* dweight);
+
+/// conv2d_winograd with kernels that have been transformed before.
+template <class T>
+void conv2d_winograd(const Conv2dSizes& z, const T* x, const TransformedWeights<T>& weight,
+                     const Epilogue<T>& epilogue, T* y);
 
 }  // namespace dcl::tensor::cpu

@@ -154,17 +154,23 @@ HWY_INLINE void to_planes(const T* const* pixels, std::int64_t channels, T* plan
                               HWY_ATTR { hn::StoreU(v, d, planes + (i * Matrix::kOut + j) * plane + c); });
 }
 
-// And back; `bias` may be null.
+// And back.
 template <class T, class Matrix>
-HWY_INLINE void from_planes(const T* planes, std::int64_t plane, std::int64_t channels, const T* bias,
-                            T* const* pixels) {
+HWY_INLINE void from_planes(const T* planes, std::int64_t plane, std::int64_t channels,
+                            const WinogradEnd<T>& end, T* const* pixels) {
   const hn::ScalableTag<T> d;
   for (std::int64_t c = 0; c < channels; c += HWY_LANES(T)) {
-    const auto added = bias != nullptr ? hn::LoadU(d, bias + c) : hn::Zero(d);
-    both_sides<T, Matrix>(
-        [&](int i, int j) HWY_ATTR { return hn::LoadU(d, planes + (i * Matrix::kIn + j) * plane + c); },
-        [&](int i, int j, auto v)
-            HWY_ATTR { hn::StoreU(hn::Add(v, added), d, pixels[i * Matrix::kOut + j] + c); });
+    const auto added = end.bias != nullptr ? hn::LoadU(d, end.bias + c) : hn::Zero(d);
+    both_sides<T, Matrix>([&](int i, int j)
+                              HWY_ATTR { return hn::LoadU(d, planes + (i * Matrix::kIn + j) * plane + c); },
+                          [&](int i, int j, auto v) HWY_ATTR {
+                            const int at = i * Matrix::kOut + j;
+                            auto sum = hn::Add(v, added);
+                            if (end.residual != nullptr)
+                              sum = hn::Add(sum, hn::LoadU(d, end.residual[at] + c));
+                            if (end.relu) sum = hn::IfThenZeroElse(hn::Lt(sum, hn::Zero(d)), sum);
+                            hn::StoreU(sum, d, pixels[at] + c);
+                          });
   }
 }
 
@@ -174,8 +180,9 @@ void input(const T* const* pixels, std::int64_t channels, T* v, std::int64_t pla
 }
 
 template <class T>
-void output(const T* m, std::int64_t plane, std::int64_t channels, const T* bias, T* const* pixels) {
-  from_planes<T, typename Matrices<T>::Output>(m, plane, channels, bias, pixels);
+void output(const T* m, std::int64_t plane, std::int64_t channels, const WinogradEnd<T>& end,
+            T* const* pixels) {
+  from_planes<T, typename Matrices<T>::Output>(m, plane, channels, end, pixels);
 }
 
 template <class T>
@@ -190,7 +197,7 @@ void output_gradient(const T* const* pixels, std::int64_t channels, T* v, std::i
 
 template <class T>
 void weight_gradient(const T* u, std::int64_t plane, std::int64_t channels, T* const* taps) {
-  from_planes<T, typename Matrices<T>::WeightGradient>(u, plane, channels, nullptr, taps);
+  from_planes<T, typename Matrices<T>::WeightGradient>(u, plane, channels, {}, taps);
 }
 
 template <class T>

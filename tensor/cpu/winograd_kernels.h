@@ -22,12 +22,21 @@ inline constexpr std::int64_t kWinogradIn = 6;       // side of the pixels under
 inline constexpr std::int64_t kWinogradPoints = 36;  // multiplications a tile
 inline constexpr std::int64_t kWinogradChannels = 16;
 
+/// How a tile of the result is stored; see Epilogue.
+template <class T>
+struct WinogradEnd {
+  const T* bias = nullptr;             // [channels], or none
+  const T* const* residual = nullptr;  // of the 16 pixels, or none
+  bool relu = false;
+};
+
 template <class T>
 struct WinogradKernels {
   /// Bᵀ d B; `pixels` are the 36 of d, row by row.
   void (*input)(const T* const* pixels, std::int64_t channels, T* v, std::int64_t plane);
-  /// Aᵀ m A + bias to the 16 `pixels`; `bias` [channels].
-  void (*output)(const T* m, std::int64_t plane, std::int64_t channels, const T* bias, T* const* pixels);
+  /// act(Aᵀ m A + bias + residual) to the 16 `pixels`.
+  void (*output)(const T* m, std::int64_t plane, std::int64_t channels, const WinogradEnd<T>& end,
+                 T* const* pixels);
   /// G g Gᵀ; `taps` are the 9 of g.
   void (*weight)(const T* const* taps, std::int64_t channels, T* u, std::int64_t plane);
   /// A d Aᵀ, the transpose of `output`; `pixels` are 16 of the result's gradient.

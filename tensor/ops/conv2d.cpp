@@ -2,6 +2,16 @@
 
 namespace dcl::tensor {
 
+double Conv2dSizes::flop() const {
+  return 2 * static_cast<double>(out_rows() * out_channels) *
+         static_cast<double>(kernel_h * kernel_w * group_in());
+}
+
+std::string Conv2dSizes::str() const {
+  return fmt::format("{}x{} s{} {}x{}x{} -> {}{}", kernel_h, kernel_w, params.stride, in_h, in_w, in_channels,
+                     out_channels, params.groups > 1 ? fmt::format(" g{}", params.groups) : "");
+}
+
 Conv2dSizes conv2d_sizes(const Shape& x, const Shape& weight, const Conv2dParams& params) {
   const auto [stride, padding, dilation, groups] = params;
   check(x.dim() == 4, "conv2d: x has {} dimensions, expected 4, [N,H,W,I] (x {}, weight {})", x.dim(),

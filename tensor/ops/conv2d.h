@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "tensor/tensor.h"
 
@@ -39,6 +40,10 @@ struct Conv2dSizes {
   /// I/groups and O/groups.
   std::int64_t group_in() const { return in_channels / params.groups; }
   std::int64_t group_out() const { return out_channels / params.groups; }
+  /// Floating-point operations of the formula: of any of the three passes.
+  double flop() const;
+  /// "3x3 s2 56x56x128 -> 128", for profiles.
+  std::string str() const;
 };
 
 /// Throws Error, naming both shapes, when a convolution of x with weight cannot be: wrong number of

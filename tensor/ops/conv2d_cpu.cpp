@@ -4,7 +4,7 @@
 #include <type_traits>
 
 #include "tensor/cpu/conv2d_fast.h"
-#include "tensor/cpu/features.h"
+#include "tensor/cpu/conv2d_path.h"
 #include "tensor/cpu/gemm.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/cpu/tiles/conv2d_tiles.h"
@@ -112,37 +112,19 @@ void conv2d_backward_weight_plain(const Conv2dSizes& z, const T* dy, const T* x,
     }
 }
 
-enum class Path { plain, packed, winograd, tiles };
-
-// The packed path packs for one group at a time, which does not pay for depthwise convolutions.
-Path path_of(const Conv2dSizes& z) {
-  if (!fast_paths() || (z.params.groups > 1 && z.group_out() < 8)) return Path::plain;
-  if (winograd_pays(z)) return Path::winograd;
-  return Path::packed;
-}
-
+// True where six tile products are faster than one of vectors.
 template <class T>
-Path path_for(const Conv2dSizes& z) {
-  const Path path = path_of(z);
-  // Six tile products are faster than one of vectors.
-  const bool tiles = tile_path() == TilePath::amx || tile_path() == TilePath::amx_emulated;
-  return std::is_same_v<T, float> && path == Path::packed && tiles ? Path::tiles : path;
+bool tiles_pay(const Conv2dSizes& z) {
+  const bool amx = tile_path() == TilePath::amx || tile_path() == TilePath::amx_emulated;
+  return std::is_same_v<T, float> && amx && conv2d_path(z) == Conv2dPath::packed;
 }
 
 // One of the functions of the same signature.
 template <class T, class F>
 F choose(const Conv2dSizes& z, F plain, F packed, F winograd, F tiles) {
-  switch (path_for<T>(z)) {
-    case Path::plain:
-      return plain;
-    case Path::packed:
-      return packed;
-    case Path::winograd:
-      return winograd;
-    case Path::tiles:
-      return tiles;
-  }
-  return plain;
+  if (tiles_pay<T>(z)) return tiles;
+  const Conv2dPath path = conv2d_path(z);
+  return path == Conv2dPath::plain ? plain : path == Conv2dPath::packed ? packed : winograd;
 }
 
 // float32 by tiles; there are no tiles of doubles, and nobody chooses them.
@@ -164,12 +146,7 @@ Tensor rounded(const Tensor& weight) { return weight.to(DType::bfloat16).to(DTyp
 
 // Any of the three passes; the operands are its tensors.
 void count(const Conv2dSizes& z, std::initializer_list<const Tensor*> operands) {
-  if (!profiling()) return;
-  const auto& p = z.params;
-  const double kernel = static_cast<double>(z.kernel_h * z.kernel_w * z.group_in());
-  count_work({2 * static_cast<double>(z.out_rows() * z.out_channels) * kernel, bytes_of(operands)},
-             fmt::format("{}x{} s{} {}x{}x{} -> {}{}", z.kernel_h, z.kernel_w, p.stride, z.in_h, z.in_w,
-                         z.in_channels, z.out_channels, p.groups > 1 ? fmt::format(" g{}", p.groups) : ""));
+  if (profiling()) count_work({z.flop(), bytes_of(operands)}, z.str());
 }
 
 }  // namespace
@@ -184,7 +161,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
   Tensor y = Tensor::empty(z.out_shape(), x.options());
   count(z, {&x, &weight, &y});
   if (x.dtype() == DType::bfloat16) {
-    if (path_of(z) == Path::plain)
+    if (conv2d_path(z) == Conv2dPath::plain)
       return conv2d(x.to(DType::float32), rounded(weight), bias, params).to(DType::bfloat16);
     conv2d_tiles(z, x.data<bfloat16>(), weight.data<float>(), bias.defined() ? bias.data<float>() : nullptr,
                  y.data<bfloat16>());
@@ -192,7 +169,9 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
   }
   dispatch_float(x.dtype(), "conv2d", [&]<class T>() {
     const T* const bias_data = bias.defined() ? bias.data<T>() : nullptr;
-    const auto run = choose<T>(z, &conv2d_plain<T>, &conv2d_fast<T>, &conv2d_winograd<T>, Tiles<T>::forward);
+    using Run = void(const Conv2dSizes&, const T*, const T*, const T*, T*);
+    const auto run =
+        choose<T, Run*>(z, &conv2d_plain<T>, &conv2d_fast<T>, &conv2d_winograd<T>, Tiles<T>::forward);
     run(z, x.data<T>(), weight.data<T>(), bias_data, y.data<T>());
   });
   return y;
@@ -206,7 +185,7 @@ Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape
   Tensor dx = Tensor::empty(x_shape, dy.options());
   count(z, {&dy, &weight, &dx});
   if (dy.dtype() == DType::bfloat16) {
-    if (path_of(z) == Path::plain)
+    if (conv2d_path(z) == Conv2dPath::plain)
       return conv2d_backward_input(dy.to(DType::float32), rounded(weight), x_shape, params)
           .to(DType::bfloat16);
     conv2d_backward_input_tiles(z, dy.data<bfloat16>(), weight.data<float>(), dx.data<bfloat16>());
@@ -228,7 +207,7 @@ Tensor conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Shape& we
   Tensor dweight = Tensor::empty(weight_shape, {parameter_dtype(dy.dtype()), dy.device()});
   count(z, {&dy, &x, &dweight});
   if (dy.dtype() == DType::bfloat16) {
-    if (path_of(z) == Path::plain)
+    if (conv2d_path(z) == Conv2dPath::plain)
       return conv2d_backward_weight(dy.to(DType::float32), x.to(DType::float32), weight_shape, params);
     conv2d_backward_weight_tiles(z, dy.data<bfloat16>(), x.data<bfloat16>(), dweight.data<float>());
     return dweight;

@@ -1,6 +1,6 @@
-// Ops on bfloat16 activations against the same ops in float64 on the same numbers: what they give is float64's,
-// rounded once to 8 bits; what is float32 beside them is float64's to float32's accuracy. Convolutions and linear
-// layers, whose sums are long, are in tiles_test.cpp.
+// Ops on bfloat16 activations against the same ops in float64 on the same numbers: what they give is
+// float64's, rounded once to 8 bits; what is float32 beside them is float64's to float32's accuracy.
+// Convolutions and linear layers, whose sums are long, are in tiles_test.cpp.
 #include <cmath>
 #include <functional>
 #include <vector>
@@ -36,7 +36,8 @@ struct Outcome {
   std::vector<Tensor> grads;
 };
 
-// With activations rounded to bfloat16, then all in float64, or activations in bfloat16 and the rest in float32.
+// With activations rounded to bfloat16, then all in float64, or activations in bfloat16 and the rest in
+// float32.
 Outcome run(const Case& each, bool exact) {
   std::vector<Variable> inputs;
   for (const auto& [value, activation] : each.arguments) {
@@ -58,7 +59,9 @@ tensor::RunningStats stats_like(const Variable& weight) {
 
 std::vector<Case> cases() {
   const auto x = [](std::uint64_t seed) { return Argument{distinct_tensor({4, 9, 7, 20}, seed)}; };
-  const auto channels = [](std::uint64_t seed) { return Argument{random_tensor({20}, seed, {0.5, 1.5}), false}; };
+  const auto channels = [](std::uint64_t seed) {
+    return Argument{random_tensor({20}, seed, {0.5, 1.5}), false};
+  };
   const auto norm = [](tensor::BatchNormParams params) {
     return [params](const std::vector<Variable>& v) {
       auto stats = stats_like(v[1]);
@@ -70,25 +73,35 @@ std::vector<Case> cases() {
     for (const bool relu : {true, false}) {
       const auto name = fmt::format("batch_norm_act, training {}, relu {}", training, relu);
       all.push_back({name, {x(1), channels(2), channels(3)}, norm({.training = training, .relu = relu})});
-      all.push_back({name + ", residual", {x(1), channels(2), channels(3), x(4)}, norm({.training = training, .relu = relu})});
+      all.push_back({name + ", residual",
+                     {x(1), channels(2), channels(3), x(4)},
+                     norm({.training = training, .relu = relu})});
     }
-  all.push_back({"batch_norm_act, two groups", {x(1), channels(2), channels(3)}, norm({.relu = true, .groups = 2})});
+  all.push_back(
+      {"batch_norm_act, two groups", {x(1), channels(2), channels(3)}, norm({.relu = true, .groups = 2})});
   all.push_back({"max_pool2d", {x(5)}, [](const auto& v) { return max_pool2d(v[0], {3, 2, 1}); }});
-  all.push_back({"adaptive_avg_pool2d", {x(6)}, [](const auto& v) { return adaptive_avg_pool2d(v[0], 2, 3); }});
+  all.push_back(
+      {"adaptive_avg_pool2d", {x(6)}, [](const auto& v) { return adaptive_avg_pool2d(v[0], 2, 3); }});
   all.push_back({"global average", {x(6)}, [](const auto& v) { return adaptive_avg_pool2d(v[0], 1, 1); }});
   all.push_back({"relu", {x(7)}, [](const auto& v) { return relu(v[0]); }});
   all.push_back({"add", {x(8), x(9)}, [](const auto& v) { return add(v[0], v[1]); }});
   all.push_back({"reshape", {x(8)}, [](const auto& v) { return reshape(v[0], {4, -1}); }});
-  all.push_back({"linear", {{random_tensor({6, 40}, 1)}, {random_tensor({30, 40}, 2), false}, {random_tensor({30}, 3), false}},
-                 [](const auto& v) {
-                   // The layer rounds its weight.
-                   return linear(v[0], autograd::cast(autograd::cast(v[1], DType::bfloat16), v[1].value().dtype()), v[2]);
-                 }});
+  all.push_back(
+      {"linear",
+       {{random_tensor({6, 40}, 1)}, {random_tensor({30, 40}, 2), false}, {random_tensor({30}, 3), false}},
+       [](const auto& v) {
+         // The layer rounds its weight.
+         return linear(v[0], autograd::cast(autograd::cast(v[1], DType::bfloat16), v[1].value().dtype()),
+                       v[2]);
+       }});
   all.push_back({"conv2d with bias",
-                 {{random_tensor({2, 5, 5, 8}, 1)}, {random_tensor({12, 3, 3, 8}, 2), false}, {random_tensor({12}, 3), false}},
+                 {{random_tensor({2, 5, 5, 8}, 1)},
+                  {random_tensor({12, 3, 3, 8}, 2), false},
+                  {random_tensor({12}, 3), false}},
                  [](const auto& v) {
-                   return conv2d(v[0], autograd::cast(autograd::cast(v[1], DType::bfloat16), v[1].value().dtype()), v[2],
-                                 {.padding = 1});
+                   return conv2d(v[0],
+                                 autograd::cast(autograd::cast(v[1], DType::bfloat16), v[1].value().dtype()),
+                                 v[2], {.padding = 1});
                  }});
   return all;
 }
@@ -124,7 +137,8 @@ TEST(Bfloat16, ParametersAreFloat32) {
   const Tensor x = Tensor::zeros({2, 4, 4, 3}, {DType::bfloat16, {}});
   const Tensor weight = Tensor::zeros({5, 3, 3, 3}, {DType::bfloat16, {}});
   expect_error([&] { autograd::conv2d(x, weight); }, {"conv2d", "weight", "float32", "bfloat16"});
-  expect_error([&] { autograd::linear(x, weight.reshape({45, 3})); }, {"linear", "weight", "float32", "bfloat16"});
+  expect_error([&] { autograd::linear(x, weight.reshape({45, 3})); },
+               {"linear", "weight", "float32", "bfloat16"});
   tensor::RunningStats none;
   const Tensor channels = Tensor::zeros({3}, {DType::bfloat16, {}});
   expect_error([&] { autograd::batch_norm_act(x, channels, channels, none, {}); },

@@ -1,9 +1,10 @@
+#include "tensor/ops/cast.h"
+
 #include <cmath>
 #include <limits>
 #include <vector>
 
 #include "autograd/ops.h"
-#include "tensor/ops/cast.h"
 #include "tests/ops/op_table.h"
 
 namespace dcl::test {
@@ -59,7 +60,8 @@ TEST(Cast, BetweenAllFloatingTypes) {
 
 TEST(Cast, Gradients) {
   const Tensor x = random_tensor({4, 5}, 2);
-  run_gradcheck("cast", "to the same type", [](const auto& in) { return autograd::cast(in[0], DType::float64); }, {x});
+  run_gradcheck("cast", "to the same type",
+                [](const auto& in) { return autograd::cast(in[0], DType::float64); }, {x});
   // Through float32 and back: the gradient of a copy, in the input's type.
   const Variable leaf(x, true);
   const Variable y = autograd::cast(autograd::cast(leaf, DType::float32), DType::float64);
@@ -70,7 +72,8 @@ TEST(Cast, Gradients) {
 
 TEST(Cast, Errors) {
   expect_error([] { tensor::cpu::cast(Tensor(), DType::float32); }, {"cast", "undefined"});
-  expect_error([] { tensor::cpu::cast(Tensor::zeros({2}, {DType::int64, {}}), DType::float32); }, {"cast", "int64"});
+  expect_error([] { tensor::cpu::cast(Tensor::zeros({2}, {DType::int64, {}}), DType::float32); },
+               {"cast", "int64"});
   expect_error([] { tensor::cpu::cast(Tensor::zeros({2}), DType::uint8); }, {"cast", "uint8"});
 }
 

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 
+#include "tensor/cpu/tiles/row_kernels.h"
 #include "tensor/cpu/vector_targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -77,6 +78,11 @@ void round_all_blocks(const float* x, const BlockRuns& runs, std::uint16_t* out)
              [](const float* run, std::int64_t width, std::uint16_t* block) { round(run, width, block); });
 }
 
+const SplitKernels& describe() {
+  static constexpr SplitKernels all{round, widen, split, split_blocks, round_all_blocks};
+  return all;
+}
+
 }  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace dcl::tensor::cpu
@@ -85,38 +91,26 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace dcl::tensor::cpu {
 
-namespace {
-
-// A bfloat16 is its bits.
-std::uint16_t* bits_of(bfloat16* x) { return reinterpret_cast<std::uint16_t*>(x); }
-const std::uint16_t* bits_of(const bfloat16* x) { return reinterpret_cast<const std::uint16_t*>(x); }
-
-}  // namespace
-
-HWY_EXPORT(round);
-HWY_EXPORT(widen);
-HWY_EXPORT(split);
-HWY_EXPORT(split_blocks);
-HWY_EXPORT(round_all_blocks);
+DCL_VECTOR_DISPATCH(describe, const SplitKernels& split_kernels())
 
 void round_to_bfloat16(const float* x, std::int64_t n, bfloat16* out) {
-  HWY_DYNAMIC_DISPATCH(round)(x, n, bits_of(out));
+  split_kernels().round(x, n, bits_of(out));
 }
 
 void widen_bfloat16(const bfloat16* x, std::int64_t n, float* out) {
-  HWY_DYNAMIC_DISPATCH(widen)(bits_of(x), n, out);
+  split_kernels().widen(bits_of(x), n, out);
 }
 
 void split_to_bfloat16(const float* x, std::int64_t n, bfloat16* out, std::int64_t part_stride) {
-  HWY_DYNAMIC_DISPATCH(split)(x, n, bits_of(out), part_stride);
+  split_kernels().split(x, n, bits_of(out), part_stride);
 }
 
 void write_blocks(const float* x, const BlockRuns& runs, bfloat16* out) {
-  HWY_DYNAMIC_DISPATCH(split_blocks)(x, runs, bits_of(out));
+  split_kernels().split_blocks(x, runs, bits_of(out));
 }
 
 void round_blocks(const float* x, const BlockRuns& runs, bfloat16* out) {
-  HWY_DYNAMIC_DISPATCH(round_all_blocks)(x, runs, bits_of(out));
+  split_kernels().round_blocks(x, runs, bits_of(out));
 }
 
 void write_blocks(const bfloat16* x, const BlockRuns& runs, bfloat16* out) {

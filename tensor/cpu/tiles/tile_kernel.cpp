@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "tensor/check.h"
+#include "tensor/cpu/features.h"
 #include "tensor/cpu/tiles/tile_targets.h"
 
 namespace dcl::tensor::cpu {
@@ -42,9 +43,9 @@ bool runs_here(TilePath path) {
     case TilePath::amx_emulated:
       return true;
     case TilePath::avx512_bf16:
-      return avx512_bf16_ready();
+      return cpu_level() >= CpuLevel::avx512 && avx512_bf16_ready();
     case TilePath::amx:
-      return amx_ready();
+      return cpu_level() >= CpuLevel::amx && amx_ready();
   }
   return false;
 }

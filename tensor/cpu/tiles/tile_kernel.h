@@ -56,7 +56,7 @@ struct TileKernel {
 /// tiles, in plain C++ for tests and as they are.
 enum class TilePath : std::uint8_t { vectors, avx512_bf16, amx_emulated, amx };
 
-/// The paths that run on this processor, amx_emulated always among them.
+/// The paths that run on this processor and that cpu_level() allows, amx_emulated always among them.
 std::vector<TilePath> tile_paths();
 /// The one that is used: at first the fastest that is not emulated.
 TilePath tile_path();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tensor/cpu/tiles/row_kernels.h"
 #include "tensor/cpu/vector_targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -88,6 +89,11 @@ void interleave(const Bits* HWY_RESTRICT even, const Bits* HWY_RESTRICT odd, std
   }
 }
 
+const TransposeKernels& describe() {
+  static constexpr TransposeKernels all{transpose, interleave};
+  return all;
+}
+
 }  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace dcl::tensor::cpu
@@ -96,20 +102,15 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace dcl::tensor::cpu {
 
-HWY_EXPORT(transpose);
-HWY_EXPORT(interleave);
+DCL_VECTOR_DISPATCH(describe, const TransposeKernels& transpose_kernels())
 
-// A bfloat16 is its bits.
 void transpose_rows(const bfloat16* const* rows, std::int64_t cols, bfloat16* out) {
-  HWY_DYNAMIC_DISPATCH(transpose)
-  (reinterpret_cast<const std::uint16_t* const*>(rows), cols, reinterpret_cast<std::uint16_t*>(out));
+  transpose_kernels().transpose(reinterpret_cast<const std::uint16_t* const*>(rows), cols, bits_of(out));
 }
 
 void interleave_rows(const bfloat16* const* rows, std::int64_t cols, bfloat16* out,
                      std::int64_t chunk_stride) {
-  HWY_DYNAMIC_DISPATCH(interleave)
-  (reinterpret_cast<const std::uint16_t*>(rows[0]), reinterpret_cast<const std::uint16_t*>(rows[1]), cols,
-   reinterpret_cast<std::uint16_t*>(out), chunk_stride);
+  transpose_kernels().interleave(bits_of(rows[0]), bits_of(rows[1]), cols, bits_of(out), chunk_stride);
 }
 
 }  // namespace dcl::tensor::cpu

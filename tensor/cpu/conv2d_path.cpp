@@ -1,0 +1,31 @@
+#include "tensor/cpu/conv2d_path.h"
+
+#include "tensor/cpu/features.h"
+#include "tensor/cpu/winograd.h"
+#include "tensor/cpu/winograd_tiles.h"
+
+namespace dcl::tensor::cpu {
+
+namespace {
+
+// Transformed kernels are four times as large as the kernels: below this many tiles they take longer to fetch
+// than their products would (measured; 7x7 pixels have 4 tiles a picture).
+constexpr std::int64_t kMinTiles = 8;
+
+// The packed path packs for one group at a time, which does not pay for depthwise convolutions.
+bool plain(const Conv2dSizes& z) { return !fast_paths() || (z.params.groups > 1 && z.group_out() < 8); }
+
+}  // namespace
+
+Conv2dPath conv2d_path(const Conv2dSizes& z) {
+  if (plain(z)) return Conv2dPath::plain;
+  return winograd_pays(z) ? Conv2dPath::winograd : Conv2dPath::packed;
+}
+
+Conv2dPath prepacked_conv2d_path(const Conv2dSizes& z) {
+  const Conv2dPath path = conv2d_path(z);
+  const bool few = WinogradTiles(z.batch, z.out_h, z.out_w).total() < kMinTiles;
+  return path == Conv2dPath::winograd && few ? Conv2dPath::packed : path;
+}
+
+}  // namespace dcl::tensor::cpu

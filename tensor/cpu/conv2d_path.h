@@ -1,0 +1,17 @@
+// Which of the ways to convolve is taken.
+#pragma once
+
+#include <cstdint>
+
+#include "tensor/ops/conv2d.h"
+
+namespace dcl::tensor::cpu {
+
+enum class Conv2dPath : std::uint8_t { plain, packed, winograd };
+
+/// Where the weight is packed in each call.
+Conv2dPath conv2d_path(const Conv2dSizes& z);
+/// Where it has been packed before: then what counts of a few tiles' transformed kernels is to read them.
+Conv2dPath prepacked_conv2d_path(const Conv2dSizes& z);
+
+}  // namespace dcl::tensor::cpu

@@ -1,0 +1,119 @@
+#include <algorithm>
+#include <mutex>
+#include <optional>
+
+#include "tensor/cpu/conv2d_fast.h"
+#include "tensor/cpu/conv2d_path.h"
+#include "tensor/cpu/winograd.h"
+#include "tensor/ops/conv2d_prepacked.h"
+
+namespace dcl::tensor {
+
+/// The weight in the orders that the kernels read; which of them depends on the picture.
+class PackedConv2d::Forms {
+ public:
+  Forms() = default;
+  virtual ~Forms() = default;
+  Forms(const Forms&) = delete;
+  Forms& operator=(const Forms&) = delete;
+  virtual void run(const Conv2dSizes& z, const Tensor& x, const End& end, Tensor& y) = 0;
+};
+
+template <class T>
+class PackedConv2d::FormsOf final : public Forms {
+ public:
+  FormsOf(const Tensor& weight, const Tensor& bias) : weight_(weight), bias_(bias) {}
+
+  void run(const Conv2dSizes& z, const Tensor& x, const End& end, Tensor& y) override {
+    const cpu::Epilogue<T> epilogue{.bias = bias_.defined() ? bias_.data<T>() : nullptr,
+                                    .residual = end.residual.defined() ? end.residual.data<T>() : nullptr,
+                                    .relu = end.relu};
+    switch (cpu::prepacked_conv2d_path(z)) {
+      case cpu::Conv2dPath::plain:
+        return run_plain(z, x, epilogue, y);
+      case cpu::Conv2dPath::packed:
+        return cpu::conv2d_fast<T>(z, x.data<T>(), packed(z.params.groups), epilogue, y.data<T>());
+      case cpu::Conv2dPath::winograd:
+        return cpu::conv2d_winograd<T>(z, x.data<T>(), transformed(), epilogue, y.data<T>());
+    }
+  }
+
+ private:
+  const std::vector<cpu::PackedMatrix<T>>& packed(std::int64_t groups) {
+    std::call_once(packed_once_,
+                   [&] { packed_ = cpu::pack_weight<T>(weight_.shape(), groups, weight_.data<T>()); });
+    return packed_;
+  }
+
+  const cpu::TransformedWeights<T>& transformed() {
+    std::call_once(transformed_once_, [&] {
+      transformed_ = cpu::TransformedWeights<T>::forward(weight_.size(3), weight_.size(0), weight_.data<T>());
+    });
+    return *transformed_;
+  }
+
+  // The formula, one part after the other: the reference of the other two.
+  void run_plain(const Conv2dSizes& z, const Tensor& x, const cpu::Epilogue<T>& end, Tensor& y) const {
+    y.copy_from(cpu::conv2d(x, weight_, bias_, z.params));
+    T* const values = y.data<T>();
+    for (std::int64_t i = 0; i < y.numel(); ++i) {
+      if (end.residual != nullptr) values[i] += end.residual[i];
+      if (end.relu && values[i] < T(0)) values[i] = T(0);
+    }
+  }
+
+  const Tensor weight_, bias_;
+  std::once_flag packed_once_, transformed_once_;
+  std::vector<cpu::PackedMatrix<T>> packed_;
+  std::optional<cpu::TransformedWeights<T>> transformed_;
+};
+
+PackedConv2d::PackedConv2d(const Tensor& weight, const Tensor& bias, const Conv2dParams& params)
+    : weight_(weight), bias_(bias), params_(params) {
+  check_dim("conv2d_prepacked", "weight", weight, 4);
+  check(weight.numel() > 0, "conv2d_prepacked: weight is empty, {}", weight.str());
+  check(weight.device().is_cpu(), "conv2d_prepacked: weight is on {}, expected the cpu",
+        weight.device().str());
+  // All that can be wrong with the weight shows with a picture of one pixel, padded until it fits.
+  Conv2dParams roomy = params;
+  roomy.padding += params.dilation * std::max(weight.size(1), weight.size(2));
+  conv2d_sizes({1, 1, 1, weight.size(3) * params.groups}, weight.shape(), roomy);
+  check(params.padding >= 0, "conv2d_prepacked: padding {} is negative", params.padding);
+  if (bias.defined()) {
+    check_dtype("conv2d_prepacked", "bias", bias, weight.dtype());
+    check_shape("conv2d_prepacked", "bias", bias, {weight.size(0)});
+  }
+  forms_ = dispatch_float(weight.dtype(), "conv2d_prepacked", [&]<class T>() -> std::shared_ptr<Forms> {
+    return std::make_shared<FormsOf<T>>(weight, bias);
+  });
+}
+
+Shape PackedConv2d::out_shape(const Shape& x) const {
+  return conv2d_sizes(x, weight_.shape(), params_).out_shape();
+}
+
+Tensor PackedConv2d::run(const Tensor& x, const End& end) const {
+  check(x.defined(), "conv2d_prepacked: x is undefined");
+  Tensor y = Tensor::empty(out_shape(x.shape()), weight_.options());
+  run(x, end, y);
+  return y;
+}
+
+void PackedConv2d::run(const Tensor& x, const End& end, Tensor& y) const {
+  const ProfileScope profile_scope("conv2d_prepacked(");
+  check_dtype("conv2d_prepacked", "x", x, weight_.dtype());
+  check(x.device().is_cpu(), "conv2d_prepacked: x is on {}, expected the cpu", x.device().str());
+  const Conv2dSizes z = conv2d_sizes(x.shape(), weight_.shape(), params_);
+  check_dtype("conv2d_prepacked", "y", y, weight_.dtype());
+  check_shape("conv2d_prepacked", "y", y, z.out_shape());
+  if (end.residual.defined()) {
+    check_dtype("conv2d_prepacked", "residual", end.residual, weight_.dtype());
+    check_shape("conv2d_prepacked", "residual", end.residual, z.out_shape());
+    check(y.numel() == 0 || end.residual.raw() != y.raw(),
+          "conv2d_prepacked: residual and y are the same memory");
+  }
+  if (profiling()) count_work({z.flop(), bytes_of({&x, &weight_, &y, &end.residual})}, z.str());
+  forms_->run(z, x, end, y);
+}
+
+}  // namespace dcl::tensor
