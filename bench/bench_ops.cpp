@@ -86,7 +86,7 @@ void run(const Options& o) {
                                 {"bytes", op.bytes}};
     line.update(op.what);
     if (!o.list) line["ms"] = least_ms(op.prepare(), o.milliseconds);
-    std::cout << line.dump() << std::endl;
+    std::cout << line.dump() << '\n' << std::flush;
   }
 }
 

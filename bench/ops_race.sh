@@ -6,8 +6,8 @@
 # ROUNDS is 3 unless given; FLAGs go to bench_ops: --arch, --size, --batch, --queue, --precision, --time, --only, as
 # `--only "conv 3x3"`. Each round runs build/release/bin/bench_ops, then bench/torch_ops.py with the same list, each
 # in a process of its own with DCL_RACE_THREADS threads (2), which takes the least of several times. The table has
-# medians over the rounds, the slowest row beside PyTorch first, and of the ratios (PyTorch's time over ours) their least
-# and largest; rows below 0.9 are marked.
+# medians over the rounds, of the ratios (PyTorch's time over ours) also their least and largest, and the ratio of the
+# least times of either side, which a busy machine changes least: rows are in its order, those below 0.9 marked.
 # GFLOP/s are those of the direct formula, GB/s count each operand once. DCL_PEER: see bench/peer.sh. DCL_RACE_RUN is
 # a command to measure under, as "taskset -c 0,1".
 set -euo pipefail
@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 
 rounds=3
 if [ $# -gt 0 ]; then
-  [[ $1 =~ ^[1-9][0-9]*$ ]] || { sed -n '2,14p' "$0" | cut -c3- >&2; exit 2; }
+  [[ $1 =~ ^[1-9][0-9]*$ ]] || { sed -n '2,12p' "$0" | cut -c3- >&2; exit 2; }
   rounds=$1
   shift
 fi

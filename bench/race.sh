@@ -16,7 +16,7 @@ cd "$(dirname "$0")/.."
 
 rounds=3
 if [ $# -gt 0 ]; then
-  [[ $1 =~ ^[1-9][0-9]*$ ]] || { sed -n '2,14p' "$0" | cut -c3- >&2; exit 2; }
+  [[ $1 =~ ^[1-9][0-9]*$ ]] || { sed -n '2,13p' "$0" | cut -c3- >&2; exit 2; }
   rounds=$1
   shift
 fi
