@@ -290,14 +290,14 @@ void window_product(const Windows<T>& windows, std::int64_t rows, const PackedMa
   const Epilogue<T> padded{padded_bias.data<T>(), epilogue.residual, epilogue.relu};
 
   const StripGrid strips{rows, divide_up(rows, kernel.rows)};
-  const auto [tiles, groups] = shares_of(strips, b.cols(), b.panels());
-  parallel_for(tiles * groups, 1, [&, tiles = tiles, groups = groups](std::int64_t first, std::int64_t last) {
+  const Shares shares = shares_of(strips, b.cols(), b.panels());
+  parallel_for(shares.tiles * shares.groups, 1, [&](std::int64_t first, std::int64_t last) {
     TileProduct<T> product(windows, b, padded, grid);
     for (std::int64_t task = first; task < last; ++task) {
-      const std::int64_t tile = task % tiles;
-      const std::int64_t group = task / tiles;
-      product.run({strips, strips.strips * tile / tiles, strips.strips * (tile + 1) / tiles},
-                  b.panels() * group / groups, b.panels() * (group + 1) / groups);
+      const std::int64_t tile = task % shares.tiles;
+      const std::int64_t group = task / shares.tiles;
+      product.run({strips, strips.strips * tile / shares.tiles, strips.strips * (tile + 1) / shares.tiles},
+                  b.panels() * group / shares.groups, b.panels() * (group + 1) / shares.groups);
     }
   });
 }
