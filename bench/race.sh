@@ -5,12 +5,12 @@
 #
 # ROWs are METHOD:ARCH:SIZE:BATCH:QUEUE:PRECISION, as densecl:resnet50:224:16:65536:fp32; METHOD is densecl, mocov2 or
 # forward (features in evaluation mode). Without any, those of README's table; ROUNDS is 3 unless given. Each round
-# runs this engine, LibTorch's C++ API with channels_last and with NCHW, and torch.compile in Python, in turn, each in a
-# process of its own with DCL_RACE_THREADS threads (2). Before that both take a few steps from the same weights and
-# pictures, and their losses have to agree. The table has medians over the rounds, and of the ratios their least and
-# largest; memory is the peak, and in brackets the peak less what was resident after start-up, in MiB, of the two C++
-# programs. PyTorch is installed by pip or taken from where DCL_PEER says (bench/peer.sh); DCL_RACE_COMPILE=0 leaves
-# torch.compile out.
+# runs this engine, LibTorch's C++ API with channels_last and with NCHW, torch.compile in Python, and for features
+# OpenVINO, in turn, each in a process of its own with DCL_RACE_THREADS threads (2). Before that the two C++ programs
+# take a few steps from the same weights and pictures, and their losses have to agree. The table has medians over the
+# rounds, and of the ratios their least and largest; memory is the peak, and in brackets the peak less what was resident
+# after start-up, in MiB, of the two C++ programs. PyTorch and OpenVINO are installed by pip, or taken from
+# where DCL_PEER says (bench/peer.sh); DCL_RACE_COMPILE=0 leaves torch.compile out, DCL_RACE_OPENVINO=0 OpenVINO.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -27,6 +27,11 @@ rows=("$@")
 threads=${DCL_RACE_THREADS:-2}
 
 peer=$(bench/peer.sh)
+openvino=${DCL_RACE_OPENVINO:-1}
+[[ " ${rows[*]}" == *" forward:"* ]] || openvino=0
+if [ "$openvino" = 1 ] && ! "$peer/bin/python3" -c 'import openvino' 2> /dev/null; then
+  "$peer/bin/pip" install --quiet openvino
+fi
 torch=$("$peer/bin/python3" -c 'import os, torch; print(os.path.dirname(torch.__file__))')
 cmake --preset release -DDCL_LIBTORCH="$torch" > /dev/null
 scripts/build.sh release bench_step libtorch_step > /dev/null
@@ -60,6 +65,10 @@ for row in "${rows[@]}"; do
     if [ "${DCL_RACE_COMPILE:-1}" = 1 ]; then
       "$peer/bin/python3" bench/torch_step.py "${flags[@]}" --precision "${precision/fp32/f32}" --steps "$steps" --compile \
         2> /dev/null | last_line
+    fi
+    if [ "$openvino" = 1 ] && [ "$method" = forward ]; then
+      "$peer/bin/python3" bench/openvino_forward.py --arch "$arch" --size "$size" --batch "$batch" \
+        --precision "$precision" --threads "$threads" --steps "$steps" | last_line
     fi
   done
   "$peer/bin/python3" bench/race_table.py row "$scratch/lines"

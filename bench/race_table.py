@@ -21,6 +21,8 @@ def agree(path):
 
 
 def side(line):
+    if "openvino" in line:
+        return "openvino"
     if "torch" not in line:
         return "ours"
     return "compile" if line.get("compile") else "nchw" if line["nchw"] else "channels_last"
@@ -40,27 +42,31 @@ def memory(rounds):
     return peak, f"{peak:.0f} ({peak - statistics.median(each['start_MiB'] for each in rounds):.0f})"
 
 
+def beside(ours, others):
+    """Two cells: the rate of those that need not have run, and the ratio."""
+    return (f"{rate(others):.2f}", ratio(ours, others)) if others else ("-", "-")
+
+
 def row(path):
     runs = {}
     for line in lines(path):
         runs.setdefault(side(line), []).append(line)
     ours = runs["ours"]
     layout = max(("channels_last", "nchw"), key=lambda name: rate(runs[name]))
-    eager, compiled = runs[layout], runs.get("compile")
+    eager = runs[layout]
     our_peak, our_memory = memory(ours)
     # The better layout's memory, and not that of the one that needs most.
     their_peak, their_memory = memory(eager)
     first = ours[0]
     cells = [f"{first['precision']} {first['method']} {first['arch']}, {first['size']} px, batch {first['batch']}",
              f"{rate(ours):.2f}", f"{rate(runs['channels_last']):.2f}, {rate(runs['nchw']):.2f}", ratio(ours, eager),
-             f"{rate(compiled):.2f}" if compiled else "-", ratio(ours, compiled) if compiled else "-",
-             our_memory, their_memory, f"{our_peak / their_peak:.2f}"]
+             *beside(ours, runs.get("compile")), *beside(ours, runs.get("openvino")), our_memory, their_memory, f"{our_peak / their_peak:.2f}"]
     print("| " + " | ".join(cells) + " |", flush=True)
 
 
 def head():
     cells = ["step", "this engine, pairs/s", "LibTorch channels_last, NCHW", "ratio to the better (least to largest)",
-             "torch.compile", "ratio", "memory", "LibTorch's", "ratio"]
+             "torch.compile", "ratio", "OpenVINO", "ratio", "memory", "LibTorch's", "ratio"]
     print("| " + " | ".join(cells) + " |\n" + "|---" * len(cells) + "|", flush=True)
 
 

@@ -1,5 +1,6 @@
 #include "nn/folded_resnet.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <unordered_map>
@@ -11,6 +12,9 @@ namespace dcl::nn {
 namespace {
 
 using tensor::PackedConv2d;
+
+// What a stage gives of the pictures that it sees at a time: a few such maps stay in the third-level cache.
+constexpr std::int64_t kCacheBytes = 8 << 20;
 
 // The net's tensors by name, torchvision's; what a block is made of follows from which of them there are.
 class State {
@@ -61,30 +65,65 @@ FoldedResNet::FoldedResNet(const ResNet& net) {
       // A block's stride sits in its first 3×3 convolution, and in its shortcut.
       const std::int64_t stride = stage > 0 && i == 0 ? 2 : 1;
       const int strided = convs - 1;
-      Block& folded = stages_[stage].emplace_back();
+      Block& folded = stages_[stage].blocks.emplace_back();
       for (int k = 1; k <= convs; ++k)
         folded.convs.push_back(state.folded(block + ".conv" + std::to_string(k),
                                             block + ".bn" + std::to_string(k), k == strided ? stride : 1));
+      stages_[stage].channels = state.at(block + ".conv" + std::to_string(convs) + ".weight").size(0);
       if (state.has(block + ".downsample.0.weight"))
         folded.shortcut = state.folded(block + ".downsample.0", block + ".downsample.1", stride);
     }
 }
 
-Tensor FoldedResNet::Block::forward(const Tensor& x) const {
-  Tensor y = x;
-  for (std::size_t i = 0; i + 1 < convs.size(); ++i) y = convs[i].run(y, {.relu = true});
-  return convs.back().run(y, {.residual = shortcut ? shortcut->run(x, {}) : x, .relu = true});
+// relu(convolutions + shortcut) into y, or into a tensor of its own where y is none.
+void FoldedResNet::Block::forward(const Tensor& x, Tensor& y) const {
+  Tensor inner = x;
+  for (std::size_t i = 0; i + 1 < convs.size(); ++i) inner = convs[i].run(inner, {.relu = true});
+  const PackedConv2d::End end{.residual = shortcut ? shortcut->run(x, {}) : x, .relu = true};
+  if (y.defined())
+    convs.back().run(inner, end, y);
+  else
+    y = convs.back().run(inner, end);
+}
+
+tensor::Shape FoldedResNet::shape_after(std::size_t stage, const tensor::Shape& pictures) const {
+  // The stem halves twice, each stage but the first once, upwards.
+  const std::int64_t halved = std::int64_t{1} << (stage + 1);
+  const auto side = [halved](std::int64_t pixels) { return (pixels + halved - 1) / halved; };
+  return {pictures[0], side(pictures[1]), side(pictures[2]), stages_[stage - 1].channels};
+}
+
+// Stages 1 … `stage` of some pictures, or the stem alone.
+Tensor FoldedResNet::features(std::size_t stage, const Tensor& pictures) const {
+  if (stage == 0) {
+    const Tensor x = stem_->run(pictures, {.relu = true});
+    return DCL_ON_DEVICE(x.device(), max_pool2d(x, {.kernel = 3, .stride = 2, .padding = 1})).y;
+  }
+  const auto& blocks = stages_[stage - 1].blocks;
+  Tensor all = Tensor::empty(shape_after(stage, pictures.shape()), pictures.options());
+  const std::int64_t batch = pictures.size(0);
+  const std::int64_t chunks =
+      std::clamp<std::int64_t>(all.nbytes() / kCacheBytes, 1, std::max<std::int64_t>(batch, 1));
+  for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+    const std::int64_t begin = batch * chunk / chunks;
+    const std::int64_t end = batch * (chunk + 1) / chunks;
+    Tensor x = features(stage - 1, pictures.rows(begin, end));
+    for (const Block& block : blocks) {
+      Tensor y = &block == &blocks.back() ? all.rows(begin, end) : Tensor();
+      block.forward(x, y);
+      x = y;
+    }
+  }
+  return all;
 }
 
 Tensor FoldedResNet::forward(const Tensor& pictures) const {
   check_dtype("folded_resnet", "pictures", pictures, dtype_);
   check(pictures.dim() == 4 && pictures.size(3) == 3, "folded_resnet: pictures is {}, expected [N,H,W,3]",
         pictures.str());
-  Tensor x = stem_->run(pictures, {.relu = true});
-  x = DCL_ON_DEVICE(x.device(), max_pool2d(x, {.kernel = 3, .stride = 2, .padding = 1})).y;
-  for (const auto& stage : stages_)
-    for (const Block& block : stage) x = block.forward(x);
-  return x;
+  check(pictures.size(1) > 0 && pictures.size(2) > 0, "folded_resnet: pictures is {}, which has no pixels",
+        pictures.str());
+  return features(stages_.size(), pictures);
 }
 
 }  // namespace dcl::nn

@@ -33,12 +33,19 @@ class FoldedResNet {
   struct Block {
     std::vector<tensor::PackedConv2d> convs;  // the last one ends with the residual sum
     std::optional<tensor::PackedConv2d> shortcut;
-    Tensor forward(const Tensor& x) const;
+    void forward(const Tensor& x, Tensor& y) const;
   };
+  struct Stage {
+    std::vector<Block> blocks;
+    std::int64_t channels = 0;  // of what it gives
+  };
+
+  Tensor features(std::size_t stage, const Tensor& pictures) const;
+  tensor::Shape shape_after(std::size_t stage, const tensor::Shape& pictures) const;
 
   tensor::DType dtype_ = tensor::DType::float32;
   std::optional<tensor::PackedConv2d> stem_;
-  std::array<std::vector<Block>, 4> stages_;
+  std::array<Stage, 4> stages_;
 };
 
 }  // namespace dcl::nn

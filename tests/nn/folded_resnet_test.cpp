@@ -1,6 +1,8 @@
 // The folded ResNet against the ResNet in evaluation mode.
 #include "nn/folded_resnet.h"
 
+#include <algorithm>
+#include <cmath>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -77,6 +79,25 @@ TEST_P(FoldedResNetOf, GivesTheSameBitsOnAnyNumberOfThreads) {
 
 INSTANTIATE_TEST_SUITE_P(Archs, FoldedResNetOf, testing::ValuesIn(resnet_names()));
 
+// Maps so large that the first stages see fewer pictures at a time.
+TEST(FoldedResNet, GivesTheSameOfLargePictures) {
+  ResNet net("resnet18");
+  fill_randomly(net);
+  const FoldedResNet folded(net);
+  const Tensor pictures = test::random_tensor({3, 512, 477, 3}, 9).to(DType::float32);
+  const Tensor expected = features_of(net, pictures);
+  const Tensor features = folded.forward(pictures);
+  test::expect_close(features, expected, {1e-3, 1e-3 * largest(expected)});
+  for (int i = 0; i < 3; ++i)
+    test::expect_close(folded.forward(pictures.rows(i, i + 1)), features.rows(i, i + 1),
+                       {1e-3, 1e-3 * largest(expected)});
+}
+
+TEST(FoldedResNet, NoPicturesHaveNoFeatures) {
+  const ResNet net("resnet50");
+  EXPECT_EQ(FoldedResNet(net).forward(Tensor::zeros({0, 64, 64, 3})).shape(), (tensor::Shape{0, 2, 2, 2048}));
+}
+
 TEST(FoldedResNet, KeepsTheWeightsItWasMadeFrom) {
   ResNet net("resnet18");
   fill_randomly(net);
@@ -92,6 +113,7 @@ TEST(FoldedResNet, Errors) {
   const FoldedResNet folded(net);
   test::expect_error([&] { folded.forward({}); }, {"pictures"});
   test::expect_error([&] { folded.forward(Tensor::zeros({1, 64, 64, 4})); }, {"pictures", "[1,64,64,4]"});
+  test::expect_error([&] { folded.forward(Tensor::zeros({1, 0, 64, 3})); }, {"pictures", "no pixels"});
   test::expect_error([&] { folded.forward(Tensor::zeros({64, 64, 3})); }, {"pictures", "[64,64,3]"});
   test::expect_error([&] { folded.forward(Tensor::zeros({1, 64, 64, 3}).to(DType::float64)); },
                      {"pictures", "float64", "float32"});
