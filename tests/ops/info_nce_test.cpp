@@ -256,7 +256,7 @@ TEST(InfoNce, ByTilesOnEveryPath) {
 
 TEST(InfoNce, TilesDoNotDependOnThreads) {
   const int before = tensor::cpu::num_threads();
-  const Row row = kLarge.back();
+  const Row& row = kLarge.back();
   const Inputs in = to(inputs_of(row), DType::float32);
   const auto at = [&](int threads) {
     tensor::cpu::set_num_threads(threads);
