@@ -31,16 +31,24 @@ class EmulatedTiles {
       std::memcpy(static_cast<char*>(to) + static_cast<std::int64_t>(row) * stride_bytes,
                   tiles_[tile][row].data(), 64);
   }
-  /// c += a·b: a's rows are 32 bfloat16, b's 16 pairs; the even terms of a pair come first.
+  /// c += a·b: a's rows are 32 bfloat16, b's 16 pairs. The even and the odd terms are summed apart.
   template <int c, int a, int b>
   void multiply_add() {
-    for (std::size_t m = 0; m < 16; ++m)
-      for (std::size_t k = 0; k < 16; ++k)
+    for (std::size_t m = 0; m < 16; ++m) {
+      std::array<float, 16> even{};
+      std::array<float, 16> odd{};
+      for (std::size_t k = 0; k < 16; ++k) {
+        const float a_even = low(tiles_[a][m][k]);
+        const float a_odd = high(tiles_[a][m][k]);
         for (std::size_t n = 0; n < 16; ++n) {
-          const float even = low(tiles_[a][m][k]) * low(tiles_[b][k][n]);
-          const float odd = high(tiles_[a][m][k]) * high(tiles_[b][k][n]);
-          tiles_[c][m][n] = std::bit_cast<std::uint32_t>(std::bit_cast<float>(tiles_[c][m][n]) + even + odd);
+          even[n] += a_even * low(tiles_[b][k][n]);
+          odd[n] += a_odd * high(tiles_[b][k][n]);
         }
+      }
+      for (std::size_t n = 0; n < 16; ++n)
+        tiles_[c][m][n] =
+            std::bit_cast<std::uint32_t>(std::bit_cast<float>(tiles_[c][m][n]) + (even[n] + odd[n]));
+    }
   }
 
  private:
