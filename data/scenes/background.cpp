@@ -1,5 +1,6 @@
 #include "data/scenes/background.h"
 
+#include <cmath>
 #include <limits>
 #include <numbers>
 

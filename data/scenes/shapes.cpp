@@ -1,5 +1,7 @@
 #include "data/scenes/shapes.h"
 
+#include <cmath>
+
 namespace dcl::data::scenes {
 namespace {
 

@@ -1,5 +1,6 @@
 #include "data/scenes/textures.h"
 
+#include <cmath>
 #include <numbers>
 
 namespace dcl::data::scenes {

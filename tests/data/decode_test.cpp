@@ -1,5 +1,7 @@
 #include "data/decode.h"
 
+#include <cmath>
+
 #include <gtest/gtest.h>
 
 #include "tensor/check.h"

@@ -1,5 +1,7 @@
 #include "nn/layers.h"
 
+#include <cmath>
+
 #include <gtest/gtest.h>
 
 #include "autograd/ops.h"

@@ -1,5 +1,6 @@
 #include "tensor/ops/ema_update.h"
 
+#include <cmath>
 #include <vector>
 
 #include <gtest/gtest.h>

@@ -1,6 +1,7 @@
 // SGD against torch.optim.SGD (tests/golden/optim/make.py) and its state.
 #include "optim/sgd.h"
 
+#include <cmath>
 #include <fstream>
 #include <map>
 #include <string>
