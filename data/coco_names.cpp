@@ -26,15 +26,16 @@ class NameReader final : public nlohmann::json_sax<json> {
   bool key(std::string& name) override {
     if (depth_ == 1) in_images_ = name == "images";
     wanted_ = in_images_ && depth_ == 3 && name == "file_name";
+    check(!wanted_ || !named_, "{}: picture {} has two file_names", source_, names_.size() - 1);
     return true;
   }
   bool string(std::string& value) override {
     if (wanted_) {
       check(!value.empty() && value.find('\0') == std::string::npos, "{}: picture {} has no usable file_name",
             source_, names_.size());
-      check(!named_, "{}: picture {} has two file_names", source_, names_.size() - 1);
       names_.push_back(value);
       named_ = true;
+      wanted_ = false;
     }
     return other();
   }
@@ -74,7 +75,7 @@ class NameReader final : public nlohmann::json_sax<json> {
 
   // A value begins: "images" is an array, and all that is in it are objects.
   bool other(Kind kind = Kind::scalar) {
-    wanted_ = false;
+    check(!wanted_, "{}: picture {} has a file_name that is no string", source_, names_.size());
     if (!in_images_) return true;
     check(depth_ != 1 || kind == Kind::array, "{}: \"images\" is no array, expected COCO's annotations",
           source_);

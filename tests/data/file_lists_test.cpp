@@ -1,5 +1,6 @@
 #include "data/file_lists.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "data/coco_names.h"
@@ -223,7 +224,10 @@ TEST(FileLists, BrokenCocoAnnotationsAreRefused) {
   refused(R"({"images": null})", "\"images\" is no array");
   refused(R"({"images": [], "images": [{"file_name": "1.jpg"}]})", "has \"images\" twice");
   refused(R"({"images": [{"file_name": ""}]})", "picture 0 has no usable file_name");
-  refused(R"({"images": [{"file_name": "1.jpg", "file_name": "2.jpg"}]})", "picture 0 has two");
+  refused(R"({"images": [{"file_name": ["1.jpg"]}]})", "picture 0 has a file_name that is no string");
+  for (const char* second : {R"("2.jpg")", "[]", "null", "1"})
+    refused(fmt::format(R"({{"images": [{{"file_name": "1.jpg", "file_name": {}}}]}})", second),
+            "picture 0 has two");
   std::istringstream empty(R"({"images": []})");
   EXPECT_TRUE(parse_coco_names(empty, "x.json").empty());
 }

@@ -19,7 +19,8 @@ std::vector<Bytes> seeds() {
             "extra": {"file_name": "no.jpg"}}, {"file_name": "\u00e9.jpg", "tags": ["x", [], null, true, -1.5e3]}],
             "annotations": [{"images": 3, "file_name": "no.jpg"}]})",
         R"({"images": []})", R"({"images": {"x": {"file_name": "a"}}})",
-        R"({"images": ["a", {"file_name": 1}]})"})
+        R"({"images": ["a", {"file_name": 1}]})",
+        R"({"images": [{"file_name": "3.jpg", "file_name": ["x"]}]})"})
     all.push_back(bytes_of(text));
   return all;
 }
