@@ -31,8 +31,11 @@ Arena::~Arena() {
 }
 
 void* Arena::allocate(std::int64_t bytes) {
-  const auto found = std::find_if(free_.begin(), free_.end(),
-                                  [bytes](const auto& place) { return place.second.bytes >= bytes; });
+  auto found = free_.end();
+  for (auto place = free_.begin(); place != free_.end(); ++place) {
+    if (place->second.bytes < bytes) continue;
+    if (found == free_.end() || place->second.bytes < found->second.bytes) found = place;
+  }
   if (found == free_.end()) return nullptr;
   const auto [offset, place] = *found;
   free_.erase(found);

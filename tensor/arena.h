@@ -18,8 +18,9 @@ class Arena {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  /// The lowest free place of `bytes` bytes, so that what is written to stays together; null when there is
-  /// none. `bytes` is a multiple of kGrain, and so are the addresses.
+  /// The smallest free place that holds `bytes` bytes, the lowest of several, so that large places are left
+  /// for large blocks; null when there is none. What nobody has used yet is the largest place of all, and
+  /// comes last. `bytes` is a multiple of kGrain, and so are the addresses.
   void* allocate(std::int64_t bytes);
   void release(void* block, std::int64_t bytes);
   bool owns(const void* block) const;

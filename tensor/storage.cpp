@@ -22,6 +22,7 @@ namespace {
 
 constexpr std::int64_t kAlignment = 64;
 constexpr std::int64_t kHugePage = std::int64_t{2} << 20;
+constexpr std::int64_t kArenaBytes = 2 * Arena::kGrain;  // so that rounding wastes less than a third
 constexpr std::int64_t kMostBytes = std::numeric_limits<std::int64_t>::max() / 4;  // sums of a few fit
 
 std::int64_t round_up(std::int64_t bytes, std::int64_t to) { return (bytes + to - 1) / to * to; }
@@ -82,7 +83,7 @@ class CachingAllocator final : public Allocator {
     check(bytes <= kMostBytes, "allocator: {} bytes of memory cannot be had", bytes);
     const std::int64_t size = rounded(bytes);
     const std::scoped_lock lock(mutex_);
-    void* block = size >= kHugePage ? arena_.allocate(size) : nullptr;
+    void* block = size >= kArenaBytes ? arena_.allocate(size) : nullptr;
     if (block != nullptr) {
       stats_.live += size;
       stats_.peak = std::max(stats_.peak, stats_.live);
@@ -131,7 +132,7 @@ class CachingAllocator final : public Allocator {
 
  private:
   static std::int64_t rounded(std::int64_t bytes) {
-    if (bytes >= kHugePage) return round_up(bytes, Arena::kGrain);
+    if (bytes >= kArenaBytes) return round_up(bytes, Arena::kGrain);
     return round_up(std::max<std::int64_t>(bytes, 1), bytes >= 4096 ? 4096 : kAlignment);
   }
 

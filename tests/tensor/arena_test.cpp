@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::int64_t kGrain = Arena::kGrain;
 
-TEST(Arena, TakesTheLowestPlaceThatFits) {
+TEST(Arena, TakesTheSmallestPlaceThatFits) {
   Arena arena(100 * kGrain);
   auto* a = static_cast<std::byte*>(arena.allocate(2 * kGrain));
   auto* b = static_cast<std::byte*>(arena.allocate(3 * kGrain));
@@ -27,6 +27,16 @@ TEST(Arena, TakesTheLowestPlaceThatFits) {
   EXPECT_EQ(arena.allocate(3 * kGrain), c + kGrain);  // two are too few
   EXPECT_EQ(arena.allocate(kGrain), a);
   EXPECT_EQ(arena.cached(), kGrain);
+  // A place of one behind one of two: the small one first, though it is higher.
+  arena.release(c, kGrain);
+  arena.release(a, kGrain);
+  EXPECT_EQ(arena.allocate(kGrain), c);
+  EXPECT_EQ(arena.allocate(2 * kGrain), a);
+  // Of places of the same size the lowest.
+  arena.release(c, kGrain);
+  arena.release(a, 2 * kGrain);
+  EXPECT_EQ(arena.allocate(kGrain), c);
+  EXPECT_EQ(arena.allocate(kGrain), a);
 }
 
 TEST(Arena, JoinsFreeNeighboursInAnyOrder) {

@@ -49,20 +49,20 @@ TEST(CachingAllocator, HandsOutTheSameBlockAgain) {
   const MemoryStats before = allocator({}).stats();
   void* first = nullptr;
   {
-    const Storage a(1 << 20, {});
+    const Storage a(1 << 16, {});
     first = a.data();
   }
-  EXPECT_EQ(since(before).cached, 1 << 20);
+  EXPECT_EQ(since(before).cached, 1 << 16);
   {
-    const Storage smaller((1 << 20) - (1 << 16), {});  // within an eighth
+    const Storage smaller((1 << 16) - (1 << 12), {});  // within an eighth
     EXPECT_EQ(smaller.data(), first);
-    EXPECT_EQ(since(before).live, 1 << 20);
+    EXPECT_EQ(since(before).live, 1 << 16);
     EXPECT_EQ(since(before).cached, 0);
-    const Storage other(1 << 20, {});  // the cached one is in use
+    const Storage other(1 << 16, {});  // the cached one is in use
     EXPECT_NE(other.data(), first);
   }
-  const Storage much_smaller(1 << 18, {});  // a block of its own, not a megabyte of the cache
-  EXPECT_EQ(since(before).live, 1 << 18);
+  const Storage much_smaller(1 << 14, {});  // a block of its own, not four times as much of the cache
+  EXPECT_EQ(since(before).live, 1 << 14);
   allocator({}).release_cached();
   EXPECT_EQ(allocator({}).stats().cached, 0);
 }
@@ -78,8 +78,8 @@ TEST(CachingAllocator, FootprintStaysBoundedWhateverTheSizes) {
       EXPECT_LE(now.live + now.cached, now.peak + now.peak / 8) << "after a block of " << size;
     }
   };
-  expect_bounded(1 << 16, 2 << 20);
-  expect_bounded(2 << 20, 64 << 20);
+  expect_bounded(1 << 10, 128 << 10);
+  expect_bounded(128 << 10, 64 << 20);
 }
 
 // What one size has left serves another: activations are stacked up in other sizes than gradients.
