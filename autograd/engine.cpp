@@ -41,10 +41,10 @@ Tensor fit(const Node& node, const Tensor& grad, const Node& input) {
 }
 
 // Calls a node's backward function and drops what it had saved.
-std::vector<Tensor> differentiate(Node& node, const Tensor& grad, const Needs& needs) {
+std::vector<Tensor> differentiate(Node& node, Tensor grad, const Needs& needs) {
   const BackwardFunction backward = std::exchange(node.backward, nullptr);
   node.released = true;
-  std::vector<Tensor> grads = backward(grad, needs);
+  std::vector<Tensor> grads = backward(std::move(grad), needs);
   check(grads.size() == needs.size(), "backward: {} returned {} gradients for {} inputs", node.op,
         grads.size(), needs.size());
   for (std::size_t i = 0; i < needs.size(); ++i)
@@ -54,17 +54,17 @@ std::vector<Tensor> differentiate(Node& node, const Tensor& grad, const Needs& n
 
 void step(Queue& queue) {
   const auto first = queue.begin();
-  const auto [node, grad] = std::move(first->second);
+  auto [node, grad] = std::move(first->second);
   queue.erase(first);
   if (!node->backward) {
     check(!node->released, "backward: the graph of {} was walked before and its tensors are gone", node->op);
-    accumulate(node->grad, grad);
+    accumulate(node->grad, std::move(grad));
     return;
   }
   const auto inputs = std::exchange(node->inputs, {});
   Needs needs;
   for (const auto& input : inputs) needs.push_back(input && input->requires_grad);
-  std::vector<Tensor> grads = differentiate(*node, grad, needs);
+  std::vector<Tensor> grads = differentiate(*node, std::move(grad), needs);
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (!needs[i]) continue;
     Pending& pending = queue[inputs[i]->order];

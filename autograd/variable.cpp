@@ -75,6 +75,13 @@ void Variable::bump_version() {
   ++cell_->version;
 }
 
+Tensor Remake::operator()() const {
+  if (state_->made.defined()) return state_->made;
+  Tensor made = state_->make();
+  if (state_->stays == Stays::yes) state_->made = made;
+  return made;
+}
+
 Saved Variable::save() const {
   Saved saved;
   saved.shape_ = shape();
@@ -103,7 +110,7 @@ Variable record(const char* op, Tensor output, const std::vector<Variable>& inpu
   node.requires_grad = true;
   for (const auto& input : inputs) node.inputs.push_back(input.node());
   node.backward = std::move(backward);
-  if (remake) result.cell_->remake = std::make_shared<const Remake>(std::move(remake));
+  result.cell_->remake = std::move(remake);
   return result;
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tensor/tensor.h"
@@ -20,24 +21,50 @@ using Needs = std::vector<bool>;
 
 /// Gets the gradient of the output and returns one tensor an input (undefined where not needed). A returned
 /// tensor may have the shape of the broadcast output: the engine sums it down to the input's.
-using BackwardFunction = std::function<std::vector<Tensor>(const Tensor& grad_output, const Needs& needs)>;
+/// It is called once, and where the engine alone holds the gradient it gives that up, for ops that work in
+/// place.
+using BackwardFunction = std::function<std::vector<Tensor>(Tensor grad_output, const Needs& needs)>;
 
-/// Computes an op's output once more, bit for bit, from what its backward function keeps anyway.
-using Remake = std::function<Tensor()>;
+/// Computes an op's output once more, bit for bit, from what its backward function keeps anyway. Copies share
+/// what they have made. Default-made it stands for "not known how".
+class Remake {
+ public:
+  /// Whether the output, made again for the first who asks, stays for the others: until the last copy is
+  /// gone.
+  enum class Stays : bool { no, yes };
+
+  Remake() = default;
+  explicit Remake(std::function<Tensor()> make, Stays stays = Stays::no)
+      : state_(std::make_shared<State>(State{std::move(make), stays, {}})) {}
+
+  explicit operator bool() const { return state_ != nullptr; }
+  Tensor operator()() const;
+
+ private:
+  struct State {
+    std::function<Tensor()> make;
+    Stays stays;
+    Tensor made;
+  };
+  std::shared_ptr<State> state_;
+};
 
 /// An input that a backward function will want: kept, or, where the op it came from knows how, made again, so
 /// that it need not lie in memory until then (Chen et al., "Training Deep Nets with Sublinear Memory Cost",
 /// 2016).
 class Saved {
  public:
-  Tensor get() const { return remake_ ? (*remake_)() : value_; }
+  Tensor get() const { return remake_ ? remake_() : value_; }
+  /// get() for the last time: what nobody else keeps is then the caller's alone (Tensor::is_unique).
+  Tensor take() { return remake_ ? remake_() : std::move(value_); }
   const tensor::Shape& shape() const { return shape_; }
+  bool is_made_again() const { return static_cast<bool>(remake_); }
 
  private:
   friend class Variable;
   tensor::Shape shape_;
   Tensor value_;  // undefined when it can be made again
-  std::shared_ptr<const Remake> remake_;
+  Remake remake_;
 };
 
 /// A handle, like Tensor. A default-made Variable is undefined and stands for "no such input" (no bias).
@@ -81,7 +108,7 @@ class Variable {
     Tensor value;
     std::shared_ptr<Node> node;
     std::uint64_t version = 0;
-    std::shared_ptr<const Remake> remake;
+    Remake remake;
   };
   std::shared_ptr<Cell> cell_;
 };

@@ -223,12 +223,16 @@ BatchNormResult batch_norm_act(const Tensor& x, const Tensor& weight, const Tens
   });
 }
 
-Tensor batch_norm_act_again(const BatchNormSaved& saved, const BatchNormParams& params) {
+Tensor batch_norm_act_again(BatchNormSaved saved, const BatchNormParams& params, const Tensor& residual) {
+  if (residual.defined()) {
+    check_dtype("batch_norm_act", "residual", residual, saved.x.dtype());
+    check_shape("batch_norm_act", "residual", residual, saved.x.shape());
+  }
   return dispatch_activation(saved.x.dtype(), "batch_norm_act", [&]<class X>() {
     const Parts parts(saved.x, params.training ? params.groups : 1);
-    Tensor y = empty_like(saved.x);
-    count_work({0, bytes_of({&saved.x, &y})});
-    if (y.numel() > 0) apply<X>(parts, saved, {}, params.relu, y);
+    Tensor y = saved.x.is_unique() ? saved.x : empty_like(saved.x);
+    count_work({0, bytes_of({&saved.x, &residual, &y})});
+    if (y.numel() > 0) apply<X>(parts, saved, residual, params.relu, y);
     return y;
   });
 }
@@ -318,20 +322,21 @@ void input_gradient(const Parts& parts, const Tensor& g, const BatchNormSaved& s
 
 }  // namespace
 
-BatchNormGrads batch_norm_act_backward(const Tensor& grad_y, const BatchNormSaved& saved,
-                                       const BatchNormParams& params, const BatchNormNeeds& needs) {
+BatchNormGrads batch_norm_act_backward(Tensor grad_y, BatchNormSaved saved, const BatchNormParams& params,
+                                       const BatchNormNeeds& needs) {
   check_dtype("batch_norm_act", "grad_y", grad_y, saved.x.dtype());
   check_shape("batch_norm_act", "grad_y", grad_y, saved.x.shape());
   return dispatch_activation(grad_y.dtype(), "batch_norm_act", [&]<class X>() {
     const Parts parts(saved.x, params.training ? params.groups : 1);
     BatchNormGrads grads;
-    if (needs.x) grads.x = empty_like(saved.x);
+    if (needs.x) grads.x = saved.x.is_unique() ? saved.x : empty_like(saved.x);
     if (needs.weight) grads.weight = zeros_like(saved.weight);
     if (needs.bias) grads.bias = zeros_like(saved.bias);
     // Behind a ReLU with a residual, g is written once and is the residual's gradient.
     const bool mask_by_y = params.relu && saved.residual_y.defined();
     const bool mask_by_x = params.relu && !mask_by_y;
-    Tensor masked = mask_by_y ? empty_like(grad_y) : Tensor();
+    Tensor masked;
+    if (mask_by_y) masked = grad_y.is_unique() ? grad_y : empty_like(grad_y);
     if (grad_y.numel() > 0) {
       count_work({0, 2 * bytes_of({&grad_y, &saved.x}) + bytes_of({&grads.x, &saved.residual_y, &masked})});
       using T = Compute<X>;

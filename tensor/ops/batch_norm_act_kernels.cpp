@@ -81,9 +81,10 @@ void apply_rows(BatchNormRows size, const X* x_rows, const X* residual_rows, con
     const T* HWY_RESTRICT bias = affine.bias + first;
     for (std::int64_t r = 0; r < size.rows; ++r) {
       const std::int64_t at = r * size.channels + first;
-      const X* HWY_RESTRICT x = x_rows + at;
+      const X* x = x_rows + at;
       const X* HWY_RESTRICT residual = with_residual ? residual_rows + at : nullptr;
-      X* HWY_RESTRICT y = y_rows + at;
+      X* y = y_rows + at;
+#pragma GCC ivdep  // y may be x, but then at the same places
       for (std::int64_t c = 0; c < count; ++c) {
         T u = (widened(x[c]) - mean[c]) * scale[c] + bias[c];
         if constexpr (with_residual) u += widened(residual[c]);
@@ -104,12 +105,13 @@ void apply(BatchNormRows size, const X* x, const X* residual, const BatchNormAff
 enum class Mask { none, from_x, from_y };
 
 template <Mask mask, int rows, class X, class T = Compute<X>>
-void add_products(std::int64_t channels, std::int64_t stride, const X* HWY_RESTRICT grad_y,
-                  const X* HWY_RESTRICT x, const X* HWY_RESTRICT y, const BatchNormAffine<T>& affine,
-                  X* HWY_RESTRICT grad_residual, double* HWY_RESTRICT sum_g, double* HWY_RESTRICT sum_gx) {
+void add_products(std::int64_t channels, std::int64_t stride, const X* grad_y, const X* HWY_RESTRICT x,
+                  const X* HWY_RESTRICT y, const BatchNormAffine<T>& affine, X* grad_residual,
+                  double* HWY_RESTRICT sum_g, double* HWY_RESTRICT sum_gx) {
   const T* HWY_RESTRICT mean = affine.mean;
   const T* HWY_RESTRICT scale = affine.scale;
   const T* HWY_RESTRICT bias = affine.bias;
+#pragma GCC ivdep  // grad_residual may be grad_y, but then at the same places
   for (std::int64_t c = 0; c < channels; ++c) {
     T s = 0;
     T q = 0;
@@ -171,8 +173,9 @@ void apply_backward_rows(BatchNormRows size, const X* grad_y_rows, const X* x_ro
     for (std::int64_t r = 0; r < size.rows; ++r) {
       const std::int64_t at = r * size.channels + first;
       const X* HWY_RESTRICT grad_y = grad_y_rows + at;
-      const X* HWY_RESTRICT x = x_rows + at;
-      X* HWY_RESTRICT grad_x = grad_x_rows + at;
+      const X* x = x_rows + at;
+      X* grad_x = grad_x_rows + at;
+#pragma GCC ivdep  // grad_x may be x, but then at the same places
       for (std::int64_t c = 0; c < count; ++c) {
         T g = widened(grad_y[c]);
         const T d = widened(x[c]) - mean[c];

@@ -39,16 +39,16 @@ struct BatchNormKernels {
   /// values, a variance does not suffer from a large mean. Within eight rows sums are in T, shifted by the
   /// first of those; all others are in double.
   void (*moments)(BatchNormRows size, const X* x, double* sum, double* sum_squares);
-  /// y = act(u + residual); `residual` may be null.
+  /// y = act(u + residual); `residual` may be null, y may be x.
   void (*apply)(BatchNormRows size, const X* x, const X* residual, const BatchNormAffine<T>& affine,
                 bool relu, X* y);
   /// sum_g[c] = Σ g, sum_gx[c] = Σ g·(x − mean), with g = grad_y where the ReLU was open and 0 elsewhere. It
-  /// was open where y > 0 when `y` is given (then g is also written to `grad_residual`), where u > 0 when
-  /// `relu`, and everywhere otherwise.
+  /// was open where y > 0 when `y` is given (then g is also written to `grad_residual`, which may be grad_y),
+  /// where u > 0 when `relu`, and everywhere otherwise.
   void (*reduce)(BatchNormRows size, const X* grad_y, const X* x, const X* y,
                  const BatchNormAffine<T>& affine, bool relu, X* grad_residual, double* sum_g,
                  double* sum_gx);
-  /// grad_x from grad_y, masked by u > 0 when `relu`.
+  /// grad_x, which may be x, from grad_y, masked by u > 0 when `relu`.
   void (*apply_backward)(BatchNormRows size, const X* grad_y, const X* x, const BatchNormAffine<T>& affine,
                          const BatchNormSlopes<T>& slopes, bool relu, X* grad_x);
 };

@@ -7,6 +7,9 @@
 #include "autograd/gradcheck.h"
 #include "autograd/node.h"
 #include "autograd/ops.h"
+#include "tensor/ops/batch_norm_act.h"
+#include "tensor/ops/conv2d.h"
+#include "tensor/ops/elementwise.h"
 #include "tests/ops/op_table.h"
 
 namespace dcl::autograd {
@@ -284,6 +287,60 @@ TEST(Saved, AConvolutionKeepsNoActivationThatCanBeMadeAgain) {
   EXPECT_LT(allocator.stats().live - before, x.value().nbytes() / 2);
   backward(y, Tensor::full(y.shape(), 1, y.value().options()));
   EXPECT_TRUE(kernel.grad().defined());
+}
+
+// Two residual blocks of one convolution each, in bfloat16: the sums are made again, and their batch norms
+// work in place, without a change of any bit.
+TEST(Saved, SumsBehindCheapConvolutionsAreMadeAgain) {
+  const tensor::BatchNormParams params{.relu = true};
+  const Shape shape{2, 12, 12, 64};
+  const auto activation = [&](std::uint64_t seed) {
+    return test::random_tensor(shape, seed).to(tensor::DType::bfloat16);
+  };
+  const auto single = [](Tensor x) { return x.to(tensor::DType::float32); };
+  const Variable x(activation(1), true);
+  const Variable scale(single(test::random_tensor({64}, 2)), true);
+  const Variable shift(single(test::random_tensor({64}, 3)), true);
+  const std::vector<Variable> kernels{{single(test::random_tensor({64, 1, 1, 64}, 4)), true},
+                                      {single(test::random_tensor({64, 1, 1, 64}, 5)), true},
+                                      {single(test::random_tensor({1, 1, 1, 64}, 6)), true}};
+  tensor::RunningStats stats;
+  const auto& allocator = tensor::allocator({});
+  const std::int64_t before = allocator.stats().live;
+  Variable sum = x;
+  for (int i = 0; i < 2; ++i)
+    sum = batch_norm_act(conv2d(sum, kernels[static_cast<std::size_t>(i)]), scale, shift, stats, params, sum);
+  const Tensor second = sum.value();
+  const Variable y = conv2d(sum, kernels[2]);
+  // `second`, which is looked at here, and little else: neither sum nor what was summed.
+  EXPECT_LT(allocator.stats().live - before, second.nbytes() * 3 / 2);
+  EXPECT_TRUE(sum.save().is_made_again());
+  expect_same_bits(sum.save().get(), second);
+  sum = Variable();
+  const Tensor seed = test::random_tensor(y.shape(), 7).to(tensor::DType::bfloat16);
+  backward(y, seed.clone());
+
+  // The same by hand, with everything kept.
+  namespace cpu = tensor::cpu;
+  const Tensor s0 = x.value();
+  const Tensor c1 = cpu::conv2d(s0, kernels[0].value(), {}, {});
+  const auto b1 = cpu::batch_norm_act(c1, scale.value(), shift.value(), stats, params, s0);
+  const Tensor c2 = cpu::conv2d(b1.y, kernels[1].value(), {}, {});
+  const auto b2 = cpu::batch_norm_act(c2, scale.value(), shift.value(), stats, params, b1.y);
+  expect_same_bits(second, b2.y);
+  expect_same_bits(kernels[2].grad(), cpu::conv2d_backward_weight(seed, b2.y, kernels[2].shape(), {}));
+  const auto through = [&](const Tensor& grad_y, const Tensor& c, const tensor::BatchNormResult& b) {
+    return cpu::batch_norm_act_backward(grad_y, {c, scale.value(), shift.value(), b.mean, b.invstd, b.y},
+                                        params);
+  };
+  const auto g2 = through(cpu::conv2d_backward_input(seed, kernels[2].value(), b2.y.shape(), {}), c2, b2);
+  expect_same_bits(kernels[1].grad(), cpu::conv2d_backward_weight(g2.x, b1.y, kernels[1].shape(), {}));
+  const auto g1 = through(
+      tensor::cpu::add(g2.residual, cpu::conv2d_backward_input(g2.x, kernels[1].value(), shape, {})), c1, b1);
+  expect_same_bits(kernels[0].grad(), cpu::conv2d_backward_weight(g1.x, s0, kernels[0].shape(), {}));
+  expect_same_bits(x.grad(), tensor::cpu::add(g1.residual, cpu::conv2d_backward_input(
+                                                               g1.x, kernels[0].value(), shape, {})));
+  EXPECT_TRUE(x.value().shares_with(s0));
 }
 
 }  // namespace
