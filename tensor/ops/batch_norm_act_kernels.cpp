@@ -10,6 +10,14 @@
 // foreach_target.h comes first: it includes this file again for every instruction set.
 #include <hwy/highway.h>
 
+// Before a loop that reads and writes the same memory, but at the same places: no step waits for another.
+#undef DCL_SAME_PLACES
+#ifdef __clang__
+#define DCL_SAME_PLACES
+#else
+#define DCL_SAME_PLACES _Pragma("GCC ivdep")
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace dcl::tensor::cpu {
 namespace HWY_NAMESPACE {
@@ -84,7 +92,7 @@ void apply_rows(BatchNormRows size, const X* x_rows, const X* residual_rows, con
       const X* x = x_rows + at;
       const X* HWY_RESTRICT residual = with_residual ? residual_rows + at : nullptr;
       X* y = y_rows + at;
-#pragma GCC ivdep  // y may be x, but then at the same places
+      DCL_SAME_PLACES  // y may be x
       for (std::int64_t c = 0; c < count; ++c) {
         T u = (widened(x[c]) - mean[c]) * scale[c] + bias[c];
         if constexpr (with_residual) u += widened(residual[c]);
@@ -111,7 +119,7 @@ void add_products(std::int64_t channels, std::int64_t stride, const X* grad_y, c
   const T* HWY_RESTRICT mean = affine.mean;
   const T* HWY_RESTRICT scale = affine.scale;
   const T* HWY_RESTRICT bias = affine.bias;
-#pragma GCC ivdep  // grad_residual may be grad_y, but then at the same places
+  DCL_SAME_PLACES  // grad_residual may be grad_y
   for (std::int64_t c = 0; c < channels; ++c) {
     T s = 0;
     T q = 0;
@@ -175,7 +183,7 @@ void apply_backward_rows(BatchNormRows size, const X* grad_y_rows, const X* x_ro
       const X* HWY_RESTRICT grad_y = grad_y_rows + at;
       const X* x = x_rows + at;
       X* grad_x = grad_x_rows + at;
-#pragma GCC ivdep  // grad_x may be x, but then at the same places
+      DCL_SAME_PLACES  // grad_x may be x
       for (std::int64_t c = 0; c < count; ++c) {
         T g = widened(grad_y[c]);
         const T d = widened(x[c]) - mean[c];

@@ -297,7 +297,7 @@ TEST(Saved, SumsBehindCheapConvolutionsAreMadeAgain) {
   const auto activation = [&](std::uint64_t seed) {
     return test::random_tensor(shape, seed).to(tensor::DType::bfloat16);
   };
-  const auto single = [](Tensor x) { return x.to(tensor::DType::float32); };
+  const auto single = [](const Tensor& x) { return x.to(tensor::DType::float32); };
   const Variable x(activation(1), true);
   const Variable scale(single(test::random_tensor({64}, 2)), true);
   const Variable shift(single(test::random_tensor({64}, 3)), true);
@@ -322,7 +322,7 @@ TEST(Saved, SumsBehindCheapConvolutionsAreMadeAgain) {
 
   // The same by hand, with everything kept.
   namespace cpu = tensor::cpu;
-  const Tensor s0 = x.value();
+  const Tensor& s0 = x.value();
   const Tensor c1 = cpu::conv2d(s0, kernels[0].value(), {}, {});
   const auto b1 = cpu::batch_norm_act(c1, scale.value(), shift.value(), stats, params, s0);
   const Tensor c2 = cpu::conv2d(b1.y, kernels[1].value(), {}, {});
@@ -340,7 +340,6 @@ TEST(Saved, SumsBehindCheapConvolutionsAreMadeAgain) {
   expect_same_bits(kernels[0].grad(), cpu::conv2d_backward_weight(g1.x, s0, kernels[0].shape(), {}));
   expect_same_bits(x.grad(), tensor::cpu::add(g1.residual, cpu::conv2d_backward_input(
                                                                g1.x, kernels[0].value(), shape, {})));
-  EXPECT_TRUE(x.value().shares_with(s0));
 }
 
 }  // namespace
