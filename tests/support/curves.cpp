@@ -37,12 +37,13 @@ double window_mean(const CurveRun& run, std::size_t first, std::size_t end, cons
 
 report::Panel panel_of(const std::string& key, const json& curves, const std::vector<CurveCheck>& checks) {
   report::Panel panel{.title = key};
+  const std::string reference = curves.value("reference", "PyTorch");
   std::map<std::string, report::Line> lines;
   for (const auto& window : curves.at("windows")) {
     const auto first = window.at("steps").at(0).get<double>();
     const auto end = window.at("steps").at(1).get<double>();
     const auto band = window.at(key).at("band").get<std::vector<double>>();
-    panel.boxes.push_back({.label = panel.boxes.empty() ? "PyTorch, band" : "",
+    panel.boxes.push_back({.label = panel.boxes.empty() ? reference + ", band" : "",
                            .color = "#999999",
                            .left = first,
                            .right = end,
@@ -52,7 +53,7 @@ report::Panel panel_of(const std::string& key, const json& curves, const std::ve
     int seed = 0;
     for (const double mean : window.at(key).at("seeds").get<std::vector<double>>()) {
       report::Line& line = lines["reference " + std::to_string(seed++)];
-      line = {.label = seed == 1 ? "PyTorch, three seeds" : "",
+      line = {.label = seed == 1 ? reference + ", one line a seed" : "",
               .color = "#555555",
               .points = line.points,
               .width = 1};
@@ -68,7 +69,8 @@ report::Panel panel_of(const std::string& key, const json& curves, const std::ve
   }
   bool named = false;
   for (auto& [name, line] : lines) {
-    if (name.starts_with("run ") && !std::exchange(named, true)) line.label = "this engine, one line a seed";
+    if (name.starts_with("run ") && !std::exchange(named, true))
+      line.label = curves.value("runs", "this engine") + ", one line a seed";
     panel.lines.push_back(std::move(line));
   }
   return panel;
@@ -106,11 +108,13 @@ std::vector<CurveCheck> check_curves(const json& curves, const std::vector<Curve
 
 std::string draw_curves(const json& curves, const std::vector<CurveCheck>& checks) {
   const json& recipe = curves.at("recipe");
-  report::Chart chart{.title = fmt::format("{} {}: means over 50 steps against PyTorch's",
-                                           recipe.value("method", ""), recipe.value("arch", "")),
-                      .x_label = "step",
-                      .height = 800,
-                      .panels = {}};
+  report::Chart chart{
+      .title = fmt::format("{} {}: means over 50 steps, {} and {}", recipe.value("method", ""),
+                           recipe.value("arch", ""), curves.value("reference", "PyTorch"),
+                           curves.value("runs", "this engine")),
+      .x_label = "step",
+      .height = 800,
+      .panels = {}};
   for (const auto& key : kKeys)
     if (curves.at("windows").at(0).contains(key)) chart.panels.push_back(panel_of(key, curves, checks));
   return report::to_svg(chart);
