@@ -19,7 +19,7 @@ constexpr std::int64_t kCacheBytes = 8 << 20;
 // The net's tensors by name, torchvision's; what a block is made of follows from which of them there are.
 class State {
  public:
-  explicit State(const ResNet& net) {
+  State(const ResNet& net, tensor::DType activations) : activations_(activations) {
     for (auto& [name, tensor] : net.state()) tensors_.emplace(name, tensor);
   }
   bool has(const std::string& name) const { return tensors_.contains(name); }
@@ -44,18 +44,26 @@ class State {
         bias.data<T>()[o] = static_cast<T>(beta[o] - mean[o] * scale);
       }
     });
-    return {folded, bias, {.stride = stride, .padding = weight.size(1) / 2}};
+    return {folded, bias, {.stride = stride, .padding = weight.size(1) / 2}, activations_};
   }
 
  private:
   std::unordered_map<std::string, Tensor> tensors_;
+  tensor::DType activations_;
 };
+
+tensor::DType type_of(const ResNet& net) {
+  for (auto& [name, tensor] : net.state())
+    if (name == "conv1.weight") return tensor.dtype();
+  fail("folded_resnet: the net has no conv1.weight");
+}
 
 }  // namespace
 
-FoldedResNet::FoldedResNet(const ResNet& net) {
-  const State state(net);
-  dtype_ = state.at("conv1.weight").dtype();
+FoldedResNet::FoldedResNet(const ResNet& net) : FoldedResNet(net, type_of(net)) {}
+
+FoldedResNet::FoldedResNet(const ResNet& net, tensor::DType activations) : dtype_(activations) {
+  const State state(net, activations);
   stem_ = state.folded("conv1", "bn1", 2);
   for (std::size_t stage = 0; stage < stages_.size(); ++stage)
     for (std::size_t i = 0;; ++i) {

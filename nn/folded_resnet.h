@@ -23,8 +23,12 @@ class FoldedResNet {
   /// Computed in double, rounded once to the net's type. Throws Error unless that is float32 or float64 in
   /// the processor's memory.
   explicit FoldedResNet(const ResNet& net);
+  /// With `activations` bfloat16 pictures, maps and features are in it, and the folded weights rounded to it,
+  /// of a float32 net; sums, biases and the residual's addition stay in float32. Otherwise the net's own
+  /// type.
+  FoldedResNet(const ResNet& net, tensor::DType activations);
 
-  /// What net.forward() gives in evaluation mode: pictures [N,H,W,3] of the net's type ->
+  /// What net.forward() gives in evaluation mode: pictures [N,H,W,3] of its activations' type ->
   /// [N,⌈H/32⌉,⌈W/32⌉,C]. May be called from several threads. The bits do not depend on the number of
   /// threads.
   Tensor forward(const Tensor& pictures) const;

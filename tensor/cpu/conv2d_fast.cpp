@@ -32,14 +32,6 @@ RowGrid<T> forward_grid(const Conv2dSizes& z, T* y, std::int64_t g) {
           .pixel_stride = z.out_channels};
 }
 
-// The epilogue of group `g`.
-template <class T>
-Epilogue<T> of_group(Epilogue<T> epilogue, const Conv2dSizes& z, std::int64_t g) {
-  if (epilogue.bias != nullptr) epilogue.bias += g * z.group_out();
-  if (epilogue.residual != nullptr) epilogue.residual += g * z.group_out();
-  return epilogue;
-}
-
 // One phase of the input gradient of one group.
 template <class T>
 void input_gradient_phase(const Conv2dSizes& z, const T* dy, const T* weight, T* dx,
@@ -68,7 +60,7 @@ void conv2d_fast(const Conv2dSizes& z, const T* x, const T* weight, const T* bia
     const std::int64_t unit = skip_border(windows, z.batch);
     const T* const group_weight = weight + g * z.group_out() * depth;
     const auto packed = PackedMatrix<T>::from_transposed(depth, z.group_out(), unit, group_weight);
-    window_product<T>(windows, z.out_rows(), packed, of_group<T>({.bias = bias}, z, g),
+    window_product<T>(windows, z.out_rows(), packed, Epilogue<T>{.bias = bias}.from(g * z.group_out()),
                       forward_grid(z, y, g));
   }
 }
@@ -91,8 +83,8 @@ void conv2d_fast(const Conv2dSizes& z, const T* x, const std::vector<PackedMatri
   for (std::int64_t g = 0; g < z.params.groups; ++g) {
     Windows<T> windows = forward_windows(z, x, g);
     skip_border(windows, z.batch);
-    window_product<T>(windows, z.out_rows(), weight[static_cast<std::size_t>(g)], of_group(epilogue, z, g),
-                      forward_grid(z, y, g));
+    window_product<T>(windows, z.out_rows(), weight[static_cast<std::size_t>(g)],
+                      epilogue.from(g * z.group_out()), forward_grid(z, y, g));
   }
 }
 

@@ -1,6 +1,7 @@
 #include "tensor/cpu/conv2d_path.h"
 
 #include "tensor/cpu/features.h"
+#include "tensor/cpu/tiles/tile_kernel.h"
 #include "tensor/cpu/winograd.h"
 #include "tensor/cpu/winograd_tiles.h"
 
@@ -26,6 +27,11 @@ Conv2dPath prepacked_conv2d_path(const Conv2dSizes& z) {
   const Conv2dPath path = conv2d_path(z);
   const bool few = WinogradTiles(z.batch, z.out_h, z.out_w).total() < kMinTiles;
   return path == Conv2dPath::winograd && few ? Conv2dPath::packed : path;
+}
+
+bool tiles_pay(Conv2dPath path) {
+  const bool amx = tile_path() == TilePath::amx || tile_path() == TilePath::amx_emulated;
+  return amx && path == Conv2dPath::packed;
 }
 
 }  // namespace dcl::tensor::cpu

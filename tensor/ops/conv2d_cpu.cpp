@@ -112,18 +112,11 @@ void conv2d_backward_weight_plain(const Conv2dSizes& z, const T* dy, const T* x,
     }
 }
 
-// True where six tile products are faster than one of vectors.
-template <class T>
-bool tiles_pay(const Conv2dSizes& z) {
-  const bool amx = tile_path() == TilePath::amx || tile_path() == TilePath::amx_emulated;
-  return std::is_same_v<T, float> && amx && conv2d_path(z) == Conv2dPath::packed;
-}
-
 // One of the functions of the same signature.
 template <class T, class F>
 F choose(const Conv2dSizes& z, F plain, F packed, F winograd, F tiles) {
-  if (tiles_pay<T>(z)) return tiles;
   const Conv2dPath path = conv2d_path(z);
+  if (std::is_same_v<T, float> && tiles_pay(path)) return tiles;
   return path == Conv2dPath::plain ? plain : path == Conv2dPath::packed ? packed : winograd;
 }
 

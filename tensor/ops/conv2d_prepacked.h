@@ -3,7 +3,8 @@
 //   y = act(conv2d(x, weight, bias) + residual)                   conv2d as in tensor/ops/conv2d.h
 //
 //   x [N,H,W,I], weight [O,kH,kW,I/groups], bias [O] or undefined, residual of y's shape [N,Ho,Wo,O] or
-//   undefined; act = ReLU where asked for.
+//   undefined; act = ReLU where asked for. One type a call, or bfloat16 x, residual and y with a float32
+//   weight, which is rounded, and bias; all sums are in float32 then, and y is rounded once.
 //
 // The weight is brought into the order that the kernels read once, when a picture size first needs it, and
 // the sum and the ReLU are part of the store: no sweep of their own.
@@ -18,8 +19,10 @@ namespace dcl::tensor {
 class PackedConv2d {
  public:
   /// Shares `weight` and `bias`, which must not change from here on. float32 or float64, in the processor's
-  /// memory. Throws Error, naming the argument, when they do not fit together.
+  /// memory. x will be of their type, or with a float32 weight of `activations` bfloat16. Throws Error,
+  /// naming the argument, when they do not fit together.
   PackedConv2d(const Tensor& weight, const Tensor& bias, const Conv2dParams& params);
+  PackedConv2d(const Tensor& weight, const Tensor& bias, const Conv2dParams& params, DType activations);
 
   /// What follows the convolution.
   struct End {
@@ -39,9 +42,11 @@ class PackedConv2d {
   class Forms;
   template <class T>
   class FormsOf;
+  class Bfloat16Forms;
 
   Tensor weight_, bias_;
   Conv2dParams params_;
+  DType activations_;
   std::shared_ptr<Forms> forms_;
 };
 

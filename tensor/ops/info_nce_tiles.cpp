@@ -123,7 +123,7 @@ void TileAttention<T>::score(Scratch& scratch, std::int64_t strip, std::int64_t 
     std::array<float*, kMaxTileHeight> y;
     for (std::int64_t i = 0; i < room.rows; ++i)
       y[static_cast<std::size_t>(i)] = scratch.scores.data() + i * keys + panel * kTileCols;
-    scratch.kernel.store_float(scratch.tile.data(), room, nullptr, y.data());
+    scratch.kernel.store_float(scratch.tile.data(), room, {}, y.data());
   }
 }
 

@@ -6,8 +6,8 @@
 
 #include <gtest/gtest.h>
 
-#include "tensor/cpu/tiles/tile_kernel.h"
 #include "tests/support/reference_case.h"
+#include "tests/support/tile_paths.h"
 
 namespace dcl::test {
 namespace {
@@ -48,12 +48,10 @@ TEST_P(GoldenCase, LossesAgreeInFloat) {
 
 // As on a processor with AMX: float32 by six tile products wherever they are taken.
 TEST(GoldenCaseByTiles, LossesAgreeInFloat) {
-  const auto before = tensor::cpu::tile_path();
-  tensor::cpu::set_tile_path(tensor::cpu::TilePath::amx_emulated);
+  const OnTilePath amx(tensor::cpu::TilePath::amx_emulated);
   const json file = read_case("mocov2_resnet18");
   const auto worst = compare_case(file, run_case(file.at("case"), DType::float32), DType::float32);
   EXPECT_TRUE(worst.ok()) << worst.name << " differs by " << worst.worst << ", allowed " << worst.tolerance;
-  tensor::cpu::set_tile_path(before);
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, GoldenCase, testing::ValuesIn(case_names()),

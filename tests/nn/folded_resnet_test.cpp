@@ -9,6 +9,7 @@
 
 #include "tensor/cpu/threads.h"
 #include "tests/ops/op_table.h"
+#include "tests/support/tile_paths.h"
 
 namespace dcl::nn {
 namespace {
@@ -64,6 +65,30 @@ TEST_P(FoldedResNetOf, GivesTheFeaturesOfEvaluationMode) {
   }
 }
 
+// Weights and maps have 8 bits: between neighbouring layers the errors are independent and small, so that
+// what is left of them is measured by its root mean square, and its direction.
+TEST_P(FoldedResNetOf, RoundsFeaturesOfBfloat16Little) {
+  ResNet net(GetParam());
+  fill_randomly(net);
+  const FoldedResNet folded(net, DType::bfloat16);
+  test::on_every_tile_path([&](const std::string& path) {
+    const Tensor pictures = test::random_tensor({2, 67, 45, 3}, 9).to(DType::float32);
+    const Tensor features = folded.forward(pictures.to(DType::bfloat16));
+    EXPECT_EQ(features.dtype(), DType::bfloat16);
+    const auto exact = features_of(net, pictures).to_vector<float>();
+    const auto rounded = features.to(DType::float32).to_vector<float>();
+    ASSERT_EQ(exact.size(), rounded.size());
+    double error = 0;
+    double size = 0;
+    for (std::size_t i = 0; i < exact.size(); ++i) {
+      error += std::pow(exact[i] - rounded[i], 2);
+      size += std::pow(exact[i], 2);
+    }
+    // 2^-9 a rounding, two roundings a layer, errors of up to 152 layers added as squares
+    EXPECT_LT(std::sqrt(error / size), 0.05) << path;
+  });
+}
+
 TEST_P(FoldedResNetOf, GivesTheSameBitsOnAnyNumberOfThreads) {
   ResNet net(GetParam());
   fill_randomly(net);
@@ -111,6 +136,10 @@ TEST(FoldedResNet, KeepsTheWeightsItWasMadeFrom) {
 TEST(FoldedResNet, Errors) {
   const ResNet net("resnet18");
   const FoldedResNet folded(net);
+  test::expect_error([&] { const FoldedResNet as(net, DType::float64); }, {"float32", "float64"});
+  const FoldedResNet rounded(net, DType::bfloat16);
+  test::expect_error([&] { rounded.forward(Tensor::zeros({1, 64, 64, 3})); },
+                     {"pictures", "float32", "bfloat16"});
   test::expect_error([&] { folded.forward({}); }, {"pictures"});
   test::expect_error([&] { folded.forward(Tensor::zeros({1, 64, 64, 4})); }, {"pictures", "[1,64,64,4]"});
   test::expect_error([&] { folded.forward(Tensor::zeros({1, 0, 64, 3})); }, {"pictures", "no pixels"});

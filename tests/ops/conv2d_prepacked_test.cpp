@@ -1,5 +1,5 @@
 // The packed convolution with its epilogue against conv2d's plain path, a sum and a ReLU, on every
-// instruction set that this processor has.
+// instruction set and every path of tile products that this processor has.
 #include "tensor/ops/conv2d_prepacked.h"
 
 #include <cmath>
@@ -13,6 +13,7 @@
 #include "tensor/cpu/microkernel.h"
 #include "tensor/cpu/threads.h"
 #include "tests/ops/op_table.h"
+#include "tests/support/tile_paths.h"
 #include "tests/support/vector_targets.h"
 
 namespace dcl::test {
@@ -69,6 +70,23 @@ struct Inputs {
                      .to(type)) {}
 };
 
+// Pictures and residual in bfloat16, weight and bias in float32; and in double what of them is multiplied.
+struct Bfloat16Inputs {
+  Inputs exact;
+  Tensor x, weight, bias, residual;
+  explicit Bfloat16Inputs(const Row& row)
+      : exact(row),
+        x(exact.x.to(DType::bfloat16)),
+        weight(exact.weight.to(DType::float32)),
+        bias(exact.bias.to(DType::float32)),
+        residual(exact.residual.to(DType::bfloat16)) {
+    exact.x = x.to(DType::float64);
+    exact.weight = weight.to(DType::bfloat16).to(DType::float64);
+    exact.bias = bias.to(DType::float64);
+    exact.residual = residual.to(DType::float64);
+  }
+};
+
 Tensor expected(const Row& row, const Inputs& in, const PackedConv2d::End& end, bool bias) {
   const bool before = cpu::fast_paths();
   cpu::set_fast_paths(false);
@@ -122,20 +140,85 @@ TEST(Conv2dPrepacked, FloatIsNearDouble) {
   }
 }
 
-TEST(Conv2dPrepacked, BitsDoNotDependOnThreads) {
-  const int before = cpu::num_threads();
+// Six tile products, where the processor has tiles.
+TEST(Conv2dPrepacked, FloatByTilesIsNearDouble) {
+  const OnTilePath amx(cpu::TilePath::amx_emulated);
   for (const Row& row : rows()) {
-    const Inputs in(row, DType::float32);
-    const PackedConv2d conv(in.weight, in.bias, row.params);
-    const PackedConv2d::End end{in.residual, true};
-    cpu::set_num_threads(1);
-    const Tensor one = conv.run(in.x, end);
-    for (const int threads : {2, 5}) {
-      cpu::set_num_threads(threads);
-      expect_same_bits(conv.run(in.x, end), one, row.name);
+    const Inputs in(row);
+    const Inputs floats(row, DType::float32);
+    const PackedConv2d conv(floats.weight, floats.bias, row.params);
+    expect_close(conv.run(floats.x, {floats.residual, true}), expected(row, in, {in.residual, true}, true),
+                 {1e-5, 2e-4}, row.name);
+  }
+}
+
+// The sums of bfloat16 operands are float32's; y is rounded to 8 bits once.
+TEST(Conv2dPrepacked, Bfloat16IsTheRoundedOperandsConvolution) {
+  constexpr Tolerance kRounded{4e-3, 2e-4};
+  on_every_tile_path([&](const std::string& path) {
+    for (const Row& row : rows()) {
+      const Bfloat16Inputs in(row);
+      for (const bool bias : {false, true}) {
+        const PackedConv2d conv(in.weight, bias ? in.bias : Tensor(), row.params, DType::bfloat16);
+        for (const bool residual : {false, true})
+          for (const bool relu : {false, true}) {
+            const Tensor y = conv.run(in.x, {residual ? in.residual : Tensor(), relu});
+            EXPECT_EQ(y.dtype(), DType::bfloat16);
+            const PackedConv2d::End end{residual ? in.exact.residual : Tensor(), relu};
+            expect_close(
+                y, expected(row, in.exact, end, bias), kRounded,
+                fmt::format("{}, {}, bias {}, residual {}, relu {}", path, row.name, bias, residual, relu));
+          }
+      }
     }
+  });
+}
+
+TEST(Conv2dPrepacked, Bfloat16WithoutFastPathsToo) {
+  const bool before = cpu::fast_paths();
+  cpu::set_fast_paths(false);
+  for (const Row& row : rows()) {
+    const Bfloat16Inputs in(row);
+    expect_close(PackedConv2d(in.weight, in.bias, row.params, DType::bfloat16).run(in.x, {in.residual, true}),
+                 expected(row, in.exact, {in.exact.residual, true}, true), {4e-3, 2e-4}, row.name);
+  }
+  cpu::set_fast_paths(before);
+}
+
+// One object sees pictures that are copied, each tap's channels filled up to 64, and one so narrow that its
+// windows are gathered without gaps.
+TEST(Conv2dPrepacked, TilesHaveTheFormThatEachPictureWants) {
+  const Row large{"large", {1, 9, 8, 48}, {33, 3, 3, 48}, {.padding = 1}};
+  const Row narrow{"narrow", {1, 3, 1, 48}, {33, 3, 3, 48}, {.padding = 1}};
+  const Bfloat16Inputs weights(large);
+  const PackedConv2d conv(weights.weight, {}, large.params, DType::bfloat16);
+  for (const Row& row : {large, narrow, large}) {
+    Bfloat16Inputs in(row);
+    in.exact.weight = weights.exact.weight;
+    expect_close(conv.run(in.x, {}), expected(row, in.exact, {}, false), {4e-3, 2e-4}, row.name);
+  }
+}
+
+void expect_same_bits_on_any_threads(const PackedConv2d& conv, const Tensor& x, const Tensor& residual,
+                                     std::string_view what) {
+  const int before = cpu::num_threads();
+  cpu::set_num_threads(1);
+  const Tensor one = conv.run(x, {residual, true});
+  for (const int threads : {2, 5}) {
+    cpu::set_num_threads(threads);
+    expect_same_bits(conv.run(x, {residual, true}), one, what);
   }
   cpu::set_num_threads(before);
+}
+
+TEST(Conv2dPrepacked, BitsDoNotDependOnThreads) {
+  for (const Row& row : rows()) {
+    const Inputs in(row, DType::float32);
+    expect_same_bits_on_any_threads({in.weight, in.bias, row.params}, in.x, in.residual, row.name);
+    const Bfloat16Inputs rounded(row);
+    expect_same_bits_on_any_threads({in.weight, in.bias, row.params, DType::bfloat16}, rounded.x,
+                                    rounded.residual, row.name);
+  }
 }
 
 // A number that is none must not turn into a feature.
@@ -146,6 +229,11 @@ TEST(Conv2dPrepacked, NanStays) {
     in.x.data<float>()[0] = std::numeric_limits<float>::quiet_NaN();
     const Tensor y = PackedConv2d(in.weight, in.bias, row.params).run(in.x, {.relu = true});
     EXPECT_TRUE(std::isnan(y.data<float>()[0])) << side;
+    on_every_tile_path([&](const std::string& path) {
+      const PackedConv2d rounded(in.weight, in.bias, row.params, DType::bfloat16);
+      const Tensor z = rounded.run(in.x.to(DType::bfloat16), {.relu = true}).to(DType::float32);
+      EXPECT_TRUE(std::isnan(z.data<float>()[0])) << path << ", " << side;
+    });
   }
 }
 
@@ -173,6 +261,14 @@ TEST(Conv2dPrepacked, Errors) {
   expect_error(make(weight, Tensor::zeros({4}), {}), {"conv2d_prepacked", "bias", "[4]", "[3]"});
   expect_error(make(weight, Tensor::zeros({3}).to(DType::float64), {}), {"bias", "float64"});
   expect_error(make(weight.to(DType::int64), {}, {}), {"conv2d_prepacked", "int64"});
+  expect_error([&] { const PackedConv2d conv(weight.to(DType::float64), {}, {}, DType::bfloat16); },
+               {"conv2d_prepacked", "weight", "float64", "float32"});
+  expect_error([&] { const PackedConv2d conv(weight, {}, {}, DType::float64); },
+               {"conv2d_prepacked", "weight", "float32", "float64"});
+  const PackedConv2d rounded(weight, {}, {}, DType::bfloat16);
+  expect_error([&] { rounded.run(x, {}); }, {"conv2d_prepacked", "x", "float32", "bfloat16"});
+  expect_error([&] { rounded.run(x.to(DType::bfloat16), {.residual = Tensor::zeros({1, 4, 4, 3})}); },
+               {"conv2d_prepacked", "residual", "float32", "bfloat16"});
 
   const PackedConv2d conv(weight, {}, {});
   expect_error([&] { conv.run({}, {}); }, {"conv2d_prepacked", "x"});

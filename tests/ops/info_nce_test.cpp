@@ -9,9 +9,9 @@
 
 #include "autograd/ops.h"
 #include "tensor/cpu/threads.h"
-#include "tensor/cpu/tiles/tile_kernel.h"
 #include "tensor/ops/elementwise.h"
 #include "tests/ops/op_table.h"
+#include "tests/support/tile_paths.h"
 
 namespace dcl::test {
 namespace {
@@ -240,18 +240,16 @@ void expect_tile_products(const Row& row, bool bfloat16_products, const std::str
 }
 
 TEST(InfoNce, ByTilesOnEveryPath) {
-  const auto before = tensor::cpu::tile_path();
-  for (const auto path : tensor::cpu::tile_paths()) {
-    tensor::cpu::set_tile_path(path);
+  on_every_tile_path([](const std::string& path) {
     for (const auto* rows : {&kSmall, &kLarge})
       for (const Row& row : *rows) {
-        const std::string what = tensor::cpu::tile_kernel().name + ", " + row.name;
+        const std::string what = path + ", " + row.name;
         expect_tile_products(row, true, what + ", bfloat16");
         // Other paths have float32 products of vectors: the other tests.
-        if (path == tensor::cpu::TilePath::amx_emulated) expect_tile_products(row, false, what + ", float32");
+        if (tensor::cpu::tile_path() == tensor::cpu::TilePath::amx_emulated)
+          expect_tile_products(row, false, what + ", float32");
       }
-  }
-  tensor::cpu::set_tile_path(before);
+  });
 }
 
 TEST(InfoNce, TilesDoNotDependOnThreads) {

@@ -1,7 +1,6 @@
 // Convolutions by tiles of bfloat16 products, on every path that this processor has and on emulated AMX
 // tiles, against the plain convolution in float64.
 #include <cmath>
-#include <functional>
 #include <utility>
 #include <vector>
 
@@ -11,8 +10,8 @@
 #include "tensor/cpu/threads.h"
 #include "tensor/cpu/tiles/conv2d_tiles.h"
 #include "tensor/cpu/tiles/split.h"
-#include "tensor/cpu/tiles/tile_kernel.h"
 #include "tests/ops/op_table.h"
+#include "tests/support/tile_paths.h"
 
 namespace dcl::test {
 namespace {
@@ -48,7 +47,8 @@ const std::vector<Row>& rows() {
                                     {{2, 6, 6, 64}, 64, 3, {.padding = 1, .groups = 2}},
                                     {{1, 1, 1, 1}, 1, 1, {}},
                                     {{1, 30, 30, 7}, 5, 2, {.stride = 3}},
-                                    {{0, 4, 4, 8}, 8, 3, {.padding = 1}}};
+                                    {{0, 4, 4, 8}, 8, 3, {.padding = 1}},
+                                    {{0, 8, 8, 64}, 64, 3, {.padding = 1}}};
   return all;
 }
 
@@ -120,16 +120,6 @@ class Case {
   Conv2dSizes sizes_;
   Tensor dy_;
 };
-
-// Runs `body` on every path, then on the one from before.
-void on_every_tile_path(const std::function<void(const std::string& name)>& body) {
-  const auto before = cpu::tile_path();
-  for (const auto path : cpu::tile_paths()) {
-    cpu::set_tile_path(path);
-    body(cpu::tile_kernel().name);
-  }
-  cpu::set_tile_path(before);
-}
 
 TEST(Tiles, ConvolveBfloat16OnEveryPath) {
   // Sums are float32's; y and dx are rounded to 8 bits once.
@@ -212,15 +202,13 @@ TEST(Tiles, SixProductsRoundAsAPlainFloatProductDoes) {
 
 // Where float32 convolutions go through tiles, the op has the same result.
 TEST(Tiles, AreTheConvolutionsOfAmx) {
-  const auto before = cpu::tile_path();
-  cpu::set_tile_path(cpu::TilePath::amx_emulated);
+  const OnTilePath amx(cpu::TilePath::amx_emulated);
   const Tensor x = random_tensor({1, 6, 5, 64}, 1).to(DType::float32);
   const Tensor weight = random_tensor({32, 1, 1, 64}, 2).to(DType::float32);
   const auto sizes = tensor::conv2d_sizes(x.shape(), weight.shape(), {});
   Tensor y = Tensor::empty(sizes.out_shape());
   cpu::conv2d_tiles<float>(sizes, x.data<float>(), weight.data<float>(), nullptr, y.data<float>());
   expect_same_bits(cpu::conv2d(x, weight, {}, {}), y);
-  cpu::set_tile_path(before);
 }
 
 TEST(Tiles, ConvolveWithoutFastPathsToo) {

@@ -30,6 +30,12 @@ DCL_AVX512_BF16 inline __m512bh repeat_pair(const bfloat16* from) {
   return reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
 }
 
+// Sixteen bfloat16, those of the mask.
+DCL_AVX512_BF16 inline __m512 widen(__mmask16 mask, const bfloat16* from) {
+  const __m512i words = _mm512_maskz_cvtepu16_epi32(mask, _mm256_maskz_loadu_epi16(mask, from));
+  return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(mask, words, 16));
+}
+
 }  // namespace
 
 DCL_AVX512_BF16 void multiply_avx512_bf16(const TileOperands& o, float* c) {
@@ -60,20 +66,31 @@ DCL_AVX512_BF16 void multiply_avx512_bf16(const TileOperands& o, float* c) {
   }
 }
 
-DCL_AVX512_BF16 void store_avx512_bf16(const float* c, TileRoom room, const float* bias, bfloat16* const* y) {
+DCL_AVX512_BF16 void store_avx512_bf16(const float* c, TileRoom room, const StoreEnd<bfloat16>& end,
+                                       bfloat16* const* y) {
   const auto mask = static_cast<__mmask32>((std::uint64_t{1} << room.cols) - 1);
   const auto left_mask = static_cast<__mmask16>(mask);
   const auto right_mask = static_cast<__mmask16>(mask >> 16);
   __m512 bias_left = _mm512_setzero_ps();
   __m512 bias_right = _mm512_setzero_ps();
-  if (bias != nullptr) {
-    bias_left = _mm512_maskz_loadu_ps(left_mask, bias);
-    bias_right = _mm512_maskz_loadu_ps(right_mask, bias + 16);
+  if (end.bias != nullptr) {
+    bias_left = _mm512_maskz_loadu_ps(left_mask, end.bias);
+    bias_right = _mm512_maskz_loadu_ps(right_mask, end.bias + 16);
   }
+  const __m512 zero = _mm512_setzero_ps();
+  const auto all = static_cast<__mmask16>(-1);
   for (std::int64_t i = 0; i < room.rows; ++i) {
     if (y[i] == nullptr) continue;
-    const __m512 left = _mm512_add_ps(_mm512_load_ps(c + i * kTileCols), bias_left);
-    const __m512 right = _mm512_add_ps(_mm512_load_ps(c + i * kTileCols + 16), bias_right);
+    __m512 left = _mm512_add_ps(_mm512_load_ps(c + i * kTileCols), bias_left);
+    __m512 right = _mm512_add_ps(_mm512_load_ps(c + i * kTileCols + 16), bias_right);
+    if (end.residual != nullptr) {
+      left = _mm512_add_ps(left, widen(left_mask, end.residual[i]));
+      right = _mm512_add_ps(right, widen(right_mask, end.residual[i] + 16));
+    }
+    if (end.relu) {  // of zero and NaN the instruction gives its second operand
+      left = _mm512_maskz_max_ps(all, zero, left);
+      right = _mm512_maskz_max_ps(all, zero, right);
+    }
     const auto row = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(right, left));
     _mm512_mask_storeu_epi16(y[i], mask, row);
   }
@@ -83,7 +100,7 @@ DCL_AVX512_BF16 void store_avx512_bf16(const float* c, TileRoom room, const floa
 
 bool avx512_bf16_ready() { return false; }
 void multiply_avx512_bf16(const TileOperands&, float*) {}
-void store_avx512_bf16(const float*, TileRoom, const float*, bfloat16* const*) {}
+void store_avx512_bf16(const float*, TileRoom, const StoreEnd<bfloat16>&, bfloat16* const*) {}
 
 #endif
 

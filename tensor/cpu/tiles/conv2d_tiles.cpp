@@ -5,19 +5,48 @@
 
 namespace dcl::tensor::cpu {
 
+namespace {
+
+template <class T>
+RowGrid<T> forward_grid(const Conv2dSizes& z, T* y, std::int64_t g) {
+  return {.y = y + g * z.group_out(),
+          .image_stride = z.out_h * z.out_w * z.out_channels,
+          .row_stride = z.out_w * z.out_channels,
+          .pixel_stride = z.out_channels};
+}
+
+}  // namespace
+
 template <class T>
 void conv2d_tiles(const Conv2dSizes& z, const T* x, const float* weight, const float* bias, T* y) {
   const std::int64_t depth = z.kernel_h * z.kernel_w * z.group_in();
   for (std::int64_t g = 0; g < z.params.groups; ++g) {
     const Windows<T> windows = forward_windows(z, x, g);
-    const RowGrid<T> grid{.y = y + g * z.group_out(),
-                          .image_stride = z.out_h * z.out_w * z.out_channels,
-                          .row_stride = z.out_w * z.out_channels,
-                          .pixel_stride = z.out_channels};
     const TileProduct<T> product(windows, z.batch);
     const auto panels =
         TilePanels::from_columns(product.panel_size(z.group_out()), weight + g * z.group_out() * depth);
-    product.run(panels, bias == nullptr ? nullptr : bias + g * z.group_out(), grid);
+    product.run(panels, Epilogue<T>{.bias = bias}.from(g * z.group_out()), forward_grid(z, y, g));
+  }
+}
+
+template <class T>
+const std::vector<TilePanels>& TileWeight<T>::panels(const PanelSize& size, std::int64_t groups) {
+  Form& form = forms_[size.taps > 1 ? 1 : 0];
+  std::call_once(form.once, [&] {
+    const std::int64_t group_numbers = weight_.numel() / groups;
+    for (std::int64_t g = 0; g < groups; ++g)
+      form.panels.push_back(TilePanels::from_columns(size, weight_.data<float>() + g * group_numbers));
+  });
+  return form.panels;
+}
+
+template <class T>
+void TileWeight<T>::conv2d(const Conv2dSizes& z, const T* x, const Epilogue<T>& end, T* y) {
+  for (std::int64_t g = 0; g < z.params.groups; ++g) {
+    const Windows<T> windows = forward_windows(z, x, g);
+    const TileProduct<T> product(windows, z.batch);
+    const auto& of_groups = panels(product.panel_size(z.group_out()), z.params.groups);
+    product.run(of_groups[static_cast<std::size_t>(g)], end.from(g * z.group_out()), forward_grid(z, y, g));
   }
 }
 
@@ -33,10 +62,12 @@ void conv2d_backward_input_tiles(const Conv2dSizes& z, const T* dy, const float*
                                                  .channels = z.group_out(),
                                                  .all_taps = taps,
                                                  .taps = phase.taps});
-      product.run(panels, nullptr, phase.grid(dx + g * z.group_in()));
+      product.run(panels, {}, phase.grid(dx + g * z.group_in()));
     }
 }
 
+template class TileWeight<bfloat16>;
+template class TileWeight<float>;
 template void conv2d_tiles<bfloat16>(const Conv2dSizes&, const bfloat16*, const float*, const float*,
                                      bfloat16*);
 template void conv2d_tiles<float>(const Conv2dSizes&, const float*, const float*, const float*, float*);

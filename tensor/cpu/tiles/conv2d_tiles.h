@@ -5,6 +5,12 @@
 // keeps float32's accuracy (split.h).
 #pragma once
 
+#include <array>
+#include <mutex>
+#include <vector>
+
+#include "tensor/cpu/epilogue.h"
+#include "tensor/cpu/tiles/tile_panels.h"
 #include "tensor/ops/conv2d.h"
 
 namespace dcl::tensor::cpu {
@@ -18,5 +24,26 @@ template <class T>
 void conv2d_backward_input_tiles(const Conv2dSizes& z, const T* dy, const float* weight, T* dx);
 template <class T>
 void conv2d_backward_weight_tiles(const Conv2dSizes& z, const T* dy, const T* x, float* dweight);
+
+/// A weight that no longer changes, [O,kH,kW,I/groups], float32, brought into the order of the tiles once.
+template <class T>
+class TileWeight {
+ public:
+  explicit TileWeight(Tensor weight) : weight_(std::move(weight)) {}
+  /// conv2d_tiles with an epilogue. May be called from several threads.
+  void conv2d(const Conv2dSizes& z, const T* x, const Epilogue<T>& end, T* y);
+
+ private:
+  // Of each group. A tap's channels are filled up to whole blocks, or follow each other without gaps: which
+  // of the two a product wants depends on the picture.
+  struct Form {
+    std::once_flag once;
+    std::vector<TilePanels> panels;
+  };
+  const std::vector<TilePanels>& panels(const PanelSize& size, std::int64_t groups);
+
+  Tensor weight_;
+  std::array<Form, 2> forms_;
+};
 
 }  // namespace dcl::tensor::cpu

@@ -38,13 +38,22 @@ struct TileRoom {
   std::int64_t rows, cols;
 };
 
+/// What is done to sums before they are stored, y = act(c + bias + residual), rounded once; act = ReLU when
+/// `relu`, NaN stays NaN.
+template <class T>
+struct StoreEnd {
+  const float* bias = nullptr;         // [cols], or none
+  const T* const* residual = nullptr;  // [rows] of cols, or none
+  bool relu = false;
+};
+
 struct TileKernel {
   std::int64_t rows;
   /// Overwrites c [rows][32], aligned to 64 bytes. Reads whole blocks of all rows.
   void (*multiply)(const TileOperands& operands, float* c);
-  /// y[i][j] = c[i][j] + bias[j], rounded; rows whose y[i] is null are left out, bias may be null.
-  void (*store_bfloat16)(const float* c, TileRoom room, const float* bias, bfloat16* const* y);
-  void (*store_float)(const float* c, TileRoom room, const float* bias, float* const* y);
+  /// Rows whose y[i] is null are left out.
+  void (*store_bfloat16)(const float* c, TileRoom room, const StoreEnd<bfloat16>& end, bfloat16* const* y);
+  void (*store_float)(const float* c, TileRoom room, const StoreEnd<float>& end, float* const* y);
   /// y[i][j] += c[i][j]
   void (*add_float)(const float* c, TileRoom room, float* const* y);
   /// True where rows that lie a power of two apart are read as fast as others.

@@ -31,7 +31,8 @@ std::int64_t row_bytes(std::int64_t depth) {
 template <class T>
 class Task {
  public:
-  Task(const TilePanels& b, const float* bias) : b_(b), bias_(bias) {
+  Task(const TilePanels& b, const Epilogue<T>& end, const RowGrid<T>& grid)
+      : b_(b), end_(end), origin_(grid.y) {
     const std::int64_t blocks = b.size().blocks();
     for_each_product<T>(blocks,
                         [&](std::int64_t block, PartPair pair) { b_at_.push_back(b.at(pair.b, block)); });
@@ -74,20 +75,26 @@ class Task {
     const std::int64_t column = panel * kTileCols;
     const TileRoom room{std::min(kernel_.rows, rows - i), std::min(kTileCols, b_.size().cols - column)};
     std::array<T*, kMaxTileHeight> y;
+    std::array<const T*, kMaxTileHeight> residual;
     for (std::int64_t j = 0; j < room.rows; ++j) {
       T* const row = y_[static_cast<std::size_t>(i + j)];
       y[static_cast<std::size_t>(j)] = row == nullptr ? nullptr : row + column;
+      if (row != nullptr && end_.residual != nullptr)
+        residual[static_cast<std::size_t>(j)] = end_.residual + (row - origin_) + column;
     }
-    const float* const bias = bias_ == nullptr ? nullptr : bias_ + column;
+    const StoreEnd<T> end{.bias = end_.bias == nullptr ? nullptr : end_.bias + column,
+                          .residual = end_.residual == nullptr ? nullptr : residual.data(),
+                          .relu = end_.relu};
     if constexpr (std::is_same_v<T, float>)
-      kernel_.store_float(c_.data(), room, bias, y.data());
+      kernel_.store_float(c_.data(), room, end, y.data());
     else
-      kernel_.store_bfloat16(c_.data(), room, bias, y.data());
+      kernel_.store_bfloat16(c_.data(), room, end, y.data());
   }
 
   const TileKernel& kernel_ = tile_kernel();
   const TilePanels& b_;
-  const float* bias_;
+  Epilogue<T> end_;
+  const T* origin_;  // of the result, where the residual has its own
   std::vector<std::int64_t> a_at_, b_at_;
   std::int64_t a_stride_ = 0, strip_stride_ = 0;
   std::vector<T*> y_;
@@ -128,12 +135,12 @@ void for_each_tile(std::int64_t rows, std::int64_t task_rows, std::int64_t panel
 }
 
 // Pixels that are rows of the left operand as they lie.
-void run_in_place(const Windows<bfloat16>& w, std::int64_t rows, const TilePanels& b, const float* bias,
-                  const RowGrid<bfloat16>& grid) {
+void run_in_place(const Windows<bfloat16>& w, std::int64_t rows, const TilePanels& b,
+                  const Epilogue<bfloat16>& end_of_sums, const RowGrid<bfloat16>& grid) {
   const std::int64_t height = tile_kernel().rows;
   const std::int64_t task_rows = std::clamp(kLeftBytes / row_bytes<bfloat16>(w.channels), height, kTaskRows);
   for_each_tile(rows, task_rows, b.size().panels(), [&](auto&& for_each_task) {
-    Task<bfloat16> task(b, bias);
+    Task<bfloat16> task(b, end_of_sums, grid);
     task.set_left(w.pixel_stride, height * w.pixel_stride,
                   [](std::int64_t block, std::int64_t) { return block * kBlockDepth; });
     std::vector<bfloat16> rest;
@@ -191,12 +198,12 @@ class GatheredRows {
 };
 
 template <class T>
-void run_gathered(const Windows<T>& w, std::int64_t rows, const TilePanels& b, const float* bias,
+void run_gathered(const Windows<T>& w, std::int64_t rows, const TilePanels& b, const Epilogue<T>& end_of_sums,
                   const RowGrid<T>& grid) {
   const std::int64_t height = tile_kernel().rows;
   const std::int64_t task_rows = std::clamp(kLeftBytes / row_bytes<T>(w.depth()), height, kTaskRows);
   for_each_tile(rows, task_rows, b.size().panels(), [&](auto&& for_each_task) {
-    Task<T> task(b, bias);
+    Task<T> task(b, end_of_sums, grid);
     GatheredRows<T> left(w, task_rows + height);
     task.set_left(kBlockDepth, left.strip_stride(), [&](std::int64_t block, std::int64_t part) {
       return part * left.part_stride() + block * left.block_stride();
@@ -240,15 +247,15 @@ void locate_band(const Windows<T>& w, const Band& band, std::int64_t width, cons
 }
 
 template <class T>
-void run_from_copy(const Windows<T>& w, std::int64_t batch, const TilePanels& b, const float* bias,
-                   const RowGrid<T>& grid) {
+void run_from_copy(const Windows<T>& w, std::int64_t batch, const TilePanels& b,
+                   const Epilogue<T>& end_of_sums, const RowGrid<T>& grid) {
   const auto plan = BandPlan::make(w, batch);
   const std::int64_t height = tile_kernel().rows;
   const PaddedLayout<T> layout(w, plan.images, plan.rows, height);
   const std::int64_t groups = divide_up(batch, plan.images);
   const std::int64_t bands = divide_up(w.out_h, plan.rows);
   parallel_for(groups * bands, 1, [&](std::int64_t begin, std::int64_t end) {
-    Task<T> task(b, bias);
+    Task<T> task(b, end_of_sums, grid);
     Tensor storage = Tensor::empty({layout.numbers()}, {DType::bfloat16, {}});
     auto* const copy = storage.data<bfloat16>();
     for (std::int64_t i = begin; i < end; ++i) {
@@ -305,13 +312,14 @@ PanelSize TileProduct<T>::panel_size(std::int64_t cols) const {
 }
 
 template <class T>
-void TileProduct<T>::run(const TilePanels& b, const float* bias, const RowGrid<T>& grid) const {
+void TileProduct<T>::run(const TilePanels& b, const Epilogue<T>& end, const RowGrid<T>& grid) const {
   const std::int64_t rows = batch_ * windows_.out_h * windows_.out_w;
+  if (rows == 0) return;
   if (windows_.depth() == 0) return fill_zeros(windows_, rows, b.size().cols, grid);
   if constexpr (std::is_same_v<T, bfloat16>)
-    if (reading_ == Reading::in_place) return run_in_place(windows_, rows, b, bias, grid);
-  if (reading_ == Reading::from_copy) return run_from_copy(windows_, batch_, b, bias, grid);
-  run_gathered(windows_, rows, b, bias, grid);
+    if (reading_ == Reading::in_place) return run_in_place(windows_, rows, b, end, grid);
+  if (reading_ == Reading::from_copy) return run_from_copy(windows_, batch_, b, end, grid);
+  run_gathered(windows_, rows, b, end, grid);
 }
 
 template class TileProduct<bfloat16>;

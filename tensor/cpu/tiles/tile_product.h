@@ -19,8 +19,8 @@ class TileProduct {
 
   /// The size of the right operand that run() wants, for `cols` columns.
   PanelSize panel_size(std::int64_t cols) const;
-  /// `bias` [cols] may be null.
-  void run(const TilePanels& b, const float* bias, const RowGrid<T>& grid) const;
+  /// The epilogue's bias is [cols]; its residual has the layout of grid.y.
+  void run(const TilePanels& b, const Epilogue<T>& end, const RowGrid<T>& grid) const;
 
  private:
   enum class Reading : std::uint8_t { in_place, from_copy, gathered };

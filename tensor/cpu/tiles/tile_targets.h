@@ -16,6 +16,6 @@ void multiply_amx_emulated(const TileOperands& operands, float* c);
 bool avx512_bf16_ready();
 inline constexpr std::int64_t kAvx512Rows = 14;
 void multiply_avx512_bf16(const TileOperands& operands, float* c);
-void store_avx512_bf16(const float* c, TileRoom room, const float* bias, bfloat16* const* y);
+void store_avx512_bf16(const float* c, TileRoom room, const StoreEnd<bfloat16>& end, bfloat16* const* y);
 
 }  // namespace dcl::tensor::cpu

@@ -67,17 +67,31 @@ void multiply(const TileOperands& o, float* c) {
   multiply_half(o, o.b + o.b_half, c + 16);
 }
 
-template <class T>
-void store(const float* c, TileRoom room, const float* bias, T* const* y) {
-  for (std::int64_t i = 0; i < room.rows; ++i, c += kTileCols) {
-    T* HWY_RESTRICT const row = y[i];
-    if (row == nullptr) continue;
-    if (bias == nullptr) {
-      for (std::int64_t j = 0; j < room.cols; ++j) row[j] = static_cast<T>(c[j]);
-    } else {
-      for (std::int64_t j = 0; j < room.cols; ++j) row[j] = static_cast<T>(c[j] + bias[j]);
-    }
+// One row, for each of what may follow the sum a loop of its own.
+template <bool with_bias, bool with_residual, bool relu, class T>
+void store_row(const float* HWY_RESTRICT c, std::int64_t cols, const float* HWY_RESTRICT bias,
+               const T* HWY_RESTRICT residual, T* HWY_RESTRICT y) {
+  for (std::int64_t j = 0; j < cols; ++j) {
+    float u = c[j];
+    if constexpr (with_bias) u += bias[j];
+    if constexpr (with_residual) u += widened(residual[j]);
+    if constexpr (relu) u = u < 0 ? 0 : u;  // not max(): NaN has to come through
+    y[j] = static_cast<T>(u);
   }
+}
+
+template <class T>
+void store(const float* c, TileRoom room, const StoreEnd<T>& end, T* const* y) {
+  using Row = void(const float*, std::int64_t, const float*, const T*, T*);
+  static constexpr Row* kRowFunctions[] = {
+      &store_row<false, false, false, T>, &store_row<false, false, true, T>,
+      &store_row<false, true, false, T>,  &store_row<false, true, true, T>,
+      &store_row<true, false, false, T>,  &store_row<true, false, true, T>,
+      &store_row<true, true, false, T>,   &store_row<true, true, true, T>};
+  const int which = (end.bias != nullptr ? 4 : 0) + (end.residual != nullptr ? 2 : 0) + (end.relu ? 1 : 0);
+  for (std::int64_t i = 0; i < room.rows; ++i, c += kTileCols)
+    if (y[i] != nullptr)
+      kRowFunctions[which](c, room.cols, end.bias, end.residual == nullptr ? nullptr : end.residual[i], y[i]);
 }
 
 void add(const float* c, TileRoom room, float* const* y) {

@@ -1,0 +1,31 @@
+// The same test on every path of tile products that this processor has, emulated AMX among them.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "tensor/cpu/tiles/tile_kernel.h"
+
+namespace dcl::test {
+
+/// Until the end of its scope; then the path is the one from before.
+class OnTilePath {
+ public:
+  explicit OnTilePath(tensor::cpu::TilePath path) { tensor::cpu::set_tile_path(path); }
+  ~OnTilePath() { tensor::cpu::set_tile_path(before_); }
+  OnTilePath(const OnTilePath&) = delete;
+  OnTilePath& operator=(const OnTilePath&) = delete;
+
+ private:
+  tensor::cpu::TilePath before_ = tensor::cpu::tile_path();
+};
+
+/// Runs `body` on every one, with its name.
+inline void on_every_tile_path(const std::function<void(const std::string& name)>& body) {
+  for (const auto path : tensor::cpu::tile_paths()) {
+    const OnTilePath chosen(path);
+    body(tensor::cpu::tile_kernel().name);
+  }
+}
+
+}  // namespace dcl::test
