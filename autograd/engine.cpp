@@ -44,6 +44,7 @@ Tensor fit(const Node& node, const Tensor& grad, const Node& input) {
 std::vector<Tensor> differentiate(Node& node, Tensor grad, const Needs& needs) {
   const BackwardFunction backward = std::exchange(node.backward, nullptr);
   node.released = true;
+  const tensor::ProfilePart part(node.part);
   std::vector<Tensor> grads = backward(std::move(grad), needs);
   check(grads.size() == needs.size(), "backward: {} returned {} gradients for {} inputs", node.op,
         grads.size(), needs.size());

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "autograd/variable.h"
@@ -20,6 +21,7 @@ struct Node {
   Node& operator=(const Node&) = delete;
 
   const char* op = "leaf";
+  std::string_view part;  // of the computation that it was recorded in (tensor/profile.h)
   tensor::Shape shape;
   tensor::DType dtype = tensor::DType::float32;
   Tensor grad;                 // of a leaf; accumulates over calls of backward()

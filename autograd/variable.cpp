@@ -107,6 +107,7 @@ Variable record(const char* op, Tensor output, const std::vector<Variable>& inpu
   if (!will_record(inputs)) return result;
   Node& node = *result.cell_->node;
   node.op = op;
+  node.part = tensor::ProfilePart::current();
   node.requires_grad = true;
   for (const auto& input : inputs) node.inputs.push_back(input.node());
   node.backward = std::move(backward);

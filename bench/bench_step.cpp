@@ -17,6 +17,7 @@
 #include "apps/support/command_line.h"
 #include "densecl/expected_memory.h"
 #include "densecl/model.h"
+#include "densecl/report/dense_half.h"
 #include "densecl/report/profile_report.h"
 #include "densecl/state_file.h"
 #include "nn/folded_resnet.h"
@@ -44,6 +45,7 @@ struct Options {
   int steps = 6;
   int warmup = 2;
   bool profile = false;
+  bool dense_half = false;
   std::string start;
 };
 
@@ -67,7 +69,14 @@ void add_flags(dcl::apps::CommandLine& line, Options& o) {
   line.option("--warmup", o.warmup, "steps before them", 0, 1'000'000);
   line.option("--start", o.start, "write here what it begins with, and print the loss of each step");
   line.option("--profile", o.profile, "print where the time of the timed steps went, op by op");
-  line.check([&o] { check_backend(o); });
+  line.option(
+      "--dense-half", o.dense_half,
+      "print what the dense half took, and what its operations take at the rate of this run's other 1x1 "
+      "convolutions");
+  line.check([&o] {
+    check_backend(o);
+    dcl::check(!o.dense_half || o.method == "densecl", "--dense-half: --method {} has none", o.method);
+  });
 }
 
 std::int64_t resident_mib() {
@@ -135,11 +144,12 @@ std::function<double()> forward_step(densecl::ContrastiveModel& model, const Opt
 struct Steps {
   std::vector<double> seconds;  // of each timed one
   std::vector<double> losses;   // of all
+  std::optional<densecl::report::DenseHalf> dense_half;
 };
 
 Steps time_steps(const std::function<double()>& step, const Options& o) {
   std::optional<tensor::ProfileRecording> recording;
-  if (o.profile) recording.emplace();
+  if (o.profile || o.dense_half) recording.emplace();
   Steps steps;
   for (int i = 0; i < o.warmup + o.steps; ++i) {
     if (i == o.warmup && recording) recording->restart();
@@ -149,7 +159,11 @@ Steps time_steps(const std::function<double()>& step, const Options& o) {
       steps.seconds.push_back(
           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
-  if (recording) std::cout << densecl::report::profile_table(*recording, recording->now(), o.steps) << "\n\n";
+  if (o.profile) std::cout << densecl::report::profile_table(*recording, recording->now(), o.steps) << "\n\n";
+  if (o.dense_half) {
+    steps.dense_half = densecl::report::dense_half(*recording, o.steps);
+    std::cout << steps.dense_half->str() << "\n\n";
+  }
   return steps;
 }
 
@@ -185,6 +199,11 @@ void run(const Options& o) {
                               {"start_MiB", start}};
   if (o.method != "forward") line["expected_MiB"] = std::lround(expected_mib(model, o));
   if (!o.start.empty()) line["losses"] = steps.losses;
+  if (steps.dense_half)
+    line["dense_half"] = {{"GFLOP", steps.dense_half->dense.flop * 1e-9},
+                          {"ms", steps.dense_half->dense.seconds * 1e3},
+                          {"conv1x1_GFLOP_per_s", steps.dense_half->conv1x1.rate() * 1e-9},
+                          {"ratio", steps.dense_half->ratio()}};
   std::cout << line.dump() << '\n';
 }
 

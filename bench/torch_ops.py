@@ -5,14 +5,19 @@
 
 Prints the lines of the list, each with the least of its times in milliseconds. Written as a careful PyTorch user
 would: channels_last, gradients by the functions that autograd calls, ReLU and sum in place, the fused SGD, one sweep
-for the momentum encoder. Lines with precision bf16 have inputs of that type (weights and statistics of batch norm, and
-updates, stay float32, as under autocast).
+for the momentum encoder. Lines with precision bf16 are what autocast makes of the step: maps and projections are
+bfloat16, and so are the weights of convolutions and linear layers, which autocast has rounded once a step; batch norm's
+parameters and statistics, the queue and the updates are float32; normalisation, match and loss run under autocast itself.
 """
 import argparse, json, time
 import torch, torch.nn.functional as F
 
 aten = torch.ops.aten
 last = torch.channels_last
+
+
+def autocast(dtype):
+    return torch.autocast("cpu", dtype, enabled=dtype == torch.bfloat16)
 
 
 def pictures(shape, dtype):
@@ -93,24 +98,30 @@ def with_gradient(inputs, function, dy=None):
 
 def normalize(op, dtype):
     x = matrix(op["x"], dtype)
+
+    def forward():
+        with autocast(dtype):
+            return F.normalize(x, dim=1)
+
     if op["pass"] == "forward":
-        return lambda: F.normalize(x, dim=1)
+        return forward
     x.requires_grad_()
-    y, dy = F.normalize(x, dim=1), matrix(op["x"], dtype)
+    y, dy = forward(), matrix(op["x"], dtype)
     return lambda: torch.autograd.grad(y, x, dy, retain_graph=True)
 
 
 def info_nce(op, dtype):
     rows, dim = op["query"]
     query, positive = (F.normalize(matrix([rows, dim], dtype), dim=1) for _ in "qk")
-    queue = F.normalize(matrix([dim, op["queue"][0]], dtype), dim=0)  # as in MoCo
+    queue = F.normalize(matrix([dim, op["queue"][0]], torch.float32), dim=0)  # as in MoCo
     query.requires_grad_()
     zeros = torch.zeros(rows, dtype=torch.long)
 
     def loss():
-        l_pos = torch.einsum("nc,nc->n", query, positive).unsqueeze(-1)
-        l_neg = torch.einsum("nc,ck->nk", query, queue)
-        return F.cross_entropy(torch.cat([l_pos, l_neg], 1) / op["temperature"], zeros)
+        with autocast(dtype):
+            l_pos = torch.einsum("nc,nc->n", query, positive).unsqueeze(-1)
+            l_neg = torch.einsum("nc,ck->nk", query, queue)
+            return F.cross_entropy(torch.cat([l_pos, l_neg], 1) / op["temperature"], zeros)
 
     return with_gradient([query], loss)
 
@@ -118,7 +129,12 @@ def info_nce(op, dtype):
 def nearest_rows(op, dtype):
     rows, channels = op["a"]
     a, b = (matrix([op["entries"], rows // op["entries"], channels], dtype) for _ in "ab")
-    return lambda: (F.normalize(a, dim=2) @ F.normalize(b, dim=2).transpose(1, 2)).argmax(2)
+
+    def match():
+        with autocast(dtype):
+            return (F.normalize(a, dim=2) @ F.normalize(b, dim=2).transpose(1, 2)).argmax(2)
+
+    return match
 
 
 def sgd_update(op, _):

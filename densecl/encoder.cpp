@@ -44,6 +44,7 @@ EncoderOutput Neck::forward(const Variable& map) {
   EncoderOutput out;
   out.global = mlp_.forward(autograd::reshape(autograd::adaptive_avg_pool2d(map, 1, 1), {-1, channels}));
   if (!mlp2_) return out;
+  const tensor::ProfilePart part(kDenseHalf);
   const Variable grid = num_grid_ ? autograd::adaptive_avg_pool2d(map, *num_grid_, *num_grid_) : map;
   out.cells = grid.shape()[1] * grid.shape()[2];
   out.features = autograd::reshape(grid, {-1, channels});
@@ -63,8 +64,11 @@ Encoder::Encoder(const EncoderOptions& o)
 
 EncoderOutput Encoder::forward(const Variable& pictures) {
   EncoderOutput out = neck_.forward(backbone_.forward(autograd::cast(pictures, activations_)));
-  for (Variable* each : {&out.global, &out.dense, &out.features})
-    if (each->defined()) *each = autograd::cast(*each, outputs_);
+  out.global = autograd::cast(out.global, outputs_);
+  if (!out.dense.defined()) return out;
+  const tensor::ProfilePart part(kDenseHalf);
+  out.dense = autograd::cast(out.dense, outputs_);
+  out.features = autograd::cast(out.features, outputs_);
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "nn/layers.h"
 #include "nn/resnet.h"
@@ -14,6 +15,9 @@ namespace dcl::densecl {
 
 using autograd::Variable;
 using tensor::Tensor;
+
+/// The part of a profile (tensor/profile.h) that DenseCL adds to MoCo-v2: dense head, match and dense loss.
+inline constexpr std::string_view kDenseHalf = "dense half";
 
 struct EncoderOptions {
   std::string arch = "resnet50";

@@ -12,6 +12,7 @@ autograd::InfoNce global_loss(const EncoderOutput& query, const Keys& keys, cons
 
 DenseLoss dense_loss(const EncoderOutput& query, const Keys& keys, const Tensor& queue,
                      const tensor::InfoNceParams& params, bool want_margin) {
+  const tensor::ProfilePart part(kDenseHalf);
   const Tensor& features = query.features.value();
   const auto device = features.device();
   const auto [match, margin] =

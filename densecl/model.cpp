@@ -154,6 +154,7 @@ Keys ContrastiveModel::make_keys(const Tensor& view, const Tensor& permutation) 
   Keys keys;
   keys.global = reorder(unit_rows(key.global.value()), back);
   if (!dense()) return keys;
+  const tensor::ProfilePart part(kDenseHalf);
   const Tensor& cells = key.dense.value();
   const Tensor means =
       DCL_ON_DEVICE(device, mean(cells.reshape({view.size(0), key.cells, options_.dim}), {1}, false));

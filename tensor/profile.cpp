@@ -7,6 +7,7 @@ namespace dcl::tensor {
 namespace {
 thread_local ProfileRecording* recording = nullptr;
 thread_local ProfileEvent* open_event = nullptr;
+thread_local std::string_view part;
 }  // namespace
 
 ProfileRecording::ProfileRecording()
@@ -23,9 +24,16 @@ void ProfileRecording::restart() {
   start_ = std::chrono::steady_clock::now();
 }
 
+ProfilePart::ProfilePart(std::string_view name) : outer_(std::exchange(part, name)) {}
+
+ProfilePart::~ProfilePart() { part = outer_; }
+
+std::string_view ProfilePart::current() { return part; }
+
 ProfileScope::ProfileScope(std::string_view call) : recording_(recording) {
   if (recording_ == nullptr) return;
   event_.name = call.substr(0, call.find('('));
+  event_.part = part;
   event_.start = recording_->now();
   outer_ = std::exchange(open_event, &event_);
 }

@@ -20,6 +20,7 @@ struct Work {
 struct ProfileEvent {
   std::string_view name;  // lives as long as the program
   std::string detail;     // "[16,56,56,64] * [64,3,3,64], stride 1"; empty where the op says nothing
+  std::string_view part;  // of the computation (ProfilePart); empty: none has a name
   double start = 0;       // seconds since the recording began
   double seconds = 0;
   Work work;
@@ -45,6 +46,22 @@ class ProfileRecording {
   std::chrono::steady_clock::time_point start_;
   std::vector<ProfileEvent> events_;
   ProfileRecording* outer_;
+};
+
+/// A part of the computation with a name: events that begin on this thread while it lives belong to it, and
+/// so do the gradients of what is recorded meanwhile (autograd/engine.cpp). An inner one replaces the outer
+/// one.
+class ProfilePart {
+ public:
+  explicit ProfilePart(std::string_view name);  // a literal; empty: no part
+  ~ProfilePart();
+  ProfilePart(const ProfilePart&) = delete;
+  ProfilePart& operator=(const ProfilePart&) = delete;
+
+  static std::string_view current();
+
+ private:
+  std::string_view outer_;
 };
 
 /// One event, from here to the end of the scope. Around each dispatched op (tensor/device.h); others may open

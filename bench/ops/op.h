@@ -12,6 +12,7 @@
 
 namespace dcl::bench {
 
+using tensor::DType;
 using tensor::Shape;
 using tensor::Tensor;
 
@@ -20,6 +21,8 @@ struct Network {
   std::int64_t size = 224;  // side of a picture
   std::int64_t batch = 16;
   std::int64_t queue = 65536;  // keys of the losses
+  /// Of maps and their gradients, up to the projections; or bfloat16, beside float32 weights and statistics.
+  DType activations = DType::float32;
 };
 
 struct Op {
@@ -28,6 +31,8 @@ struct Op {
   nlohmann::ordered_json what;
   double flop = 0;   // of the direct formula; 0: not worth counting
   double bytes = 0;  // of all operands and results, each once
+  /// True for what is float32 beside activations of any type: what comes after the projections, and updates.
+  bool float32 = false;
   /// Makes the inputs; what it returns runs the operation once.
   std::function<std::function<void()>()> prepare;
 };
@@ -45,9 +50,11 @@ void add_heads_and_losses(const Network& network, Ops& ops);
 /// SGD and the momentum encoder's update, over all parameters.
 void add_updates(const Network& network, Ops& ops);
 
-/// Uniform in [-1, 1), float32.
-Tensor random_tensor(const Shape& shape);
+/// Uniform in [-1, 1).
+Tensor random_tensor(const Shape& shape, DType dtype = DType::float32);
 
-inline double bytes_of(std::int64_t floats) { return 4.0 * static_cast<double>(floats); }
+inline double bytes_of(std::int64_t numbers, DType dtype = DType::float32) {
+  return static_cast<double>(numbers * tensor::size_of(dtype));
+}
 
 }  // namespace dcl::bench

@@ -40,10 +40,12 @@ void add_updates(const Network& network, Ops& ops) {
   ops.push_back({.name = fmt::format("sgd update {:.1f} M parameters", millions),
                  .what = {{"kind", "sgd_update"}, {"pass", "update"}, {"sizes", sizes}},
                  .bytes = bytes_of(5 * floats),  // parameter and momentum read and written, gradient read
+                 .float32 = true,
                  .prepare = [shapes] { return prepare_sgd(shapes); }});
   ops.push_back({.name = fmt::format("momentum encoder's update {:.1f} M parameters", millions),
                  .what = {{"kind", "ema_update"}, {"pass", "update"}, {"sizes", sizes}},
                  .bytes = bytes_of(3 * floats),
+                 .float32 = true,
                  .prepare = [shapes] { return prepare_ema(shapes); }});
 }
 

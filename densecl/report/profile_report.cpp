@@ -104,6 +104,7 @@ void write_trace(const tensor::ProfileRecording& recording, const std::filesyste
     nlohmann::ordered_json each{
         {"name", event.name},        {"ph", "X"}, {"pid", 1}, {"tid", 1}, {"ts", event.start * 1e6},
         {"dur", event.seconds * 1e6}};
+    if (!event.part.empty()) each["cat"] = event.part;
     if (!event.detail.empty()) each["args"]["sizes"] = event.detail;
     if (event.work.flop > 0) each["args"]["GFLOP"] = event.work.flop * 1e-9;
     if (event.work.bytes > 0) each["args"]["MB"] = event.work.bytes * 1e-6;

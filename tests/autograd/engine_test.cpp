@@ -37,6 +37,22 @@ TEST(Engine, AChainMultipliesDerivatives) {
   expect_close(x.grad(), doubles(expected, {2}));
 }
 
+TEST(Engine, GradientsBelongToThePartOfTheirOp) {
+  const Variable x = leaf({0.3, -1.2});
+  Variable y;
+  {
+    const tensor::ProfilePart part("half");
+    y = exp(x);
+  }
+  const Variable root = sum(tanh(y));
+  const tensor::ProfileRecording recording;
+  backward(root);
+  std::vector<std::string_view> parts;
+  for (const auto& event : recording.events()) parts.push_back(event.part);
+  EXPECT_EQ(parts, (std::vector<std::string_view>{"", "", "half"}));  // of sum, tanh, exp
+  EXPECT_EQ(tensor::ProfilePart::current(), "");
+}
+
 // x feeds a and b, both feed the result: d/dx (x² · e^x) = 2x e^x + x² e^x.
 TEST(Engine, ADiamondAddsItsTwoWays) {
   const Variable x = leaf({0.5, 2});

@@ -57,6 +57,24 @@ TEST(Profile, AnInnerRecordingReplacesTheOuterOne) {
   EXPECT_TRUE(outer.events().empty());
 }
 
+TEST(Profile, PartsNest) {
+  const Tensor x = ones({4});
+  ProfileRecording recording;
+  const auto run = [&x] { DCL_ON_DEVICE(x.device(), add(x, x)); };
+  {
+    const ProfilePart outer("outer");
+    {
+      const ProfilePart inner("inner");
+      run();
+    }
+    run();
+  }
+  run();
+  std::vector<std::string_view> parts;
+  for (const auto& event : recording.events()) parts.push_back(event.part);
+  EXPECT_EQ(parts, (std::vector<std::string_view>{"inner", "outer", ""}));
+}
+
 // Work goes to the innermost event that is open.
 TEST(Profile, ScopesNest) {
   ProfileRecording recording;
