@@ -64,6 +64,16 @@ class Task {
 
  private:
   void multiply_tile(const bfloat16* a, std::int64_t i, std::int64_t rows, std::int64_t panel) {
+    const std::int64_t column = panel * kTileCols;
+    const TileRoom room{std::min(kernel_.rows, rows - i), std::min(kTileCols, b_.size().cols - column)};
+    std::array<T*, kMaxTileHeight> y;
+    for (std::int64_t j = 0; j < room.rows; ++j) {
+      T* const row = y_[static_cast<std::size_t>(i + j)];
+      y[static_cast<std::size_t>(j)] = row == nullptr ? nullptr : row + column;
+      // Rows lie far apart, where the processor does not expect the next access: asked for here, they arrive
+      // while the products run.
+      __builtin_prefetch(y[static_cast<std::size_t>(j)], 1);
+    }
     kernel_.multiply({.a = a,
                       .a_stride = a_stride_,
                       .a_at = a_at_.data(),
@@ -72,16 +82,10 @@ class Task {
                       .b_at = b_at_.data(),
                       .blocks = std::ssize(a_at_)},
                      c_.data());
-    const std::int64_t column = panel * kTileCols;
-    const TileRoom room{std::min(kernel_.rows, rows - i), std::min(kTileCols, b_.size().cols - column)};
-    std::array<T*, kMaxTileHeight> y;
     std::array<const T*, kMaxTileHeight> residual;
-    for (std::int64_t j = 0; j < room.rows; ++j) {
-      T* const row = y_[static_cast<std::size_t>(i + j)];
-      y[static_cast<std::size_t>(j)] = row == nullptr ? nullptr : row + column;
-      if (row != nullptr && end_.residual != nullptr)
-        residual[static_cast<std::size_t>(j)] = end_.residual + (row - origin_) + column;
-    }
+    for (std::int64_t j = 0; j < room.rows && end_.residual != nullptr; ++j)
+      if (const T* const row = y[static_cast<std::size_t>(j)]; row != nullptr)
+        residual[static_cast<std::size_t>(j)] = end_.residual + (row - origin_);
     const StoreEnd<T> end{.bias = end_.bias == nullptr ? nullptr : end_.bias + column,
                           .residual = end_.residual == nullptr ? nullptr : residual.data(),
                           .relu = end_.relu};
