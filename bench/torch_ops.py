@@ -6,8 +6,10 @@
 Prints the lines of the list, each with the least of its times in milliseconds. Written as a careful PyTorch user
 would: channels_last, gradients by the functions that autograd calls, ReLU and sum in place, the fused SGD, one sweep
 for the momentum encoder. Lines with precision bf16 are what autocast makes of the step: maps and projections are
-bfloat16, and so are the weights of convolutions and linear layers, which autocast has rounded once a step; batch norm's
-parameters and statistics, the queue and the updates are float32; normalisation, match and loss run under autocast itself.
+bfloat16. The weights of convolutions and linear layers are float32, and each forward pass rounds them, since in a step
+it is the first that does after they have changed; backward passes find them rounded, and make their gradients float32.
+Batch norm's parameters and statistics, the queue and the updates are float32; normalisation, match and loss run under
+autocast itself.
 """
 import argparse, json, time
 import torch, torch.nn.functional as F
@@ -30,12 +32,14 @@ def matrix(shape, dtype):
 
 
 def conv2d(op, dtype):
-    x, weight, dy = (pictures(op[name], dtype) for name in ("x", "weight", "y"))
+    x, dy, weight = pictures(op["x"], dtype), pictures(op["y"], dtype), pictures(op["weight"], torch.float32)
     args = ([op["stride"]] * 2, [op["padding"]] * 2, [1, 1], False, [0, 0], 1)
     if op["pass"] == "forward":
-        return lambda: aten.convolution(x, weight, None, *args)
-    mask = [op["pass"] == "input_gradient", op["pass"] == "weight_gradient", False]
-    return lambda: aten.convolution_backward(dy, x, weight, None, *args, mask)
+        return lambda: aten.convolution(x, weight.to(dtype), None, *args)
+    rounded = weight.to(dtype)
+    if op["pass"] == "input_gradient":
+        return lambda: aten.convolution_backward(dy, x, rounded, None, *args, [True, False, False])
+    return lambda: aten.convolution_backward(dy, x, rounded, None, *args, [False, True, False])[1].float()
 
 
 def batch_norm_act(op, dtype):
@@ -80,11 +84,12 @@ def adaptive_avg_pool2d(op, dtype):
 
 
 def linear(op, dtype):
-    x, weight = matrix(op["x"], dtype), matrix(op["weight"], dtype)
-    bias, dy = matrix([weight.shape[0]], dtype), matrix([x.shape[0], weight.shape[0]], dtype)
+    x, weight = matrix(op["x"], dtype), matrix(op["weight"], torch.float32)
+    bias, dy = matrix([weight.shape[0]], torch.float32), matrix([x.shape[0], weight.shape[0]], dtype)
     if op["pass"] == "forward":
-        return lambda: aten.addmm(bias, x, weight.t())
-    return lambda: (dy.mm(weight), dy.t().mm(x), dy.sum(0))
+        return lambda: aten.addmm(bias.to(dtype), x, weight.to(dtype).t())
+    rounded = weight.to(dtype)
+    return lambda: (dy.mm(rounded), dy.t().mm(x).float(), dy.sum(0).float())
 
 
 def with_gradient(inputs, function, dy=None):

@@ -1,9 +1,10 @@
-// The loops of split.h and transpose.h on bits, compiled for several instruction sets; the best one for this
-// processor is chosen at run time.
+// The loops of split.h, transpose.h and pack_block.h on bits, compiled for several instruction sets; the best
+// one for this processor is chosen at run time.
 #pragma once
 
 #include <cstdint>
 
+#include "tensor/cpu/tiles/pack_block.h"
 #include "tensor/cpu/tiles/split.h"
 
 namespace dcl::tensor::cpu {
@@ -23,6 +24,12 @@ struct TransposeKernels {
                      std::uint16_t* out, std::int64_t chunk_stride);
 };
 const TransposeKernels& transpose_kernels();
+
+struct PackKernels {
+  void (*columns)(const float* x, std::int64_t column_stride, const PackedBlock& block);
+  void (*rows)(const float* const* rows, const PackedBlock& block);
+};
+const PackKernels& pack_kernels();
 
 // A bfloat16 is its bits.
 inline std::uint16_t* bits_of(bfloat16* x) { return reinterpret_cast<std::uint16_t*>(x); }
