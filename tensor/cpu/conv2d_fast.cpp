@@ -4,6 +4,7 @@
 
 #include "tensor/cpu/border.h"
 #include "tensor/cpu/gradient_phases.h"
+#include "tensor/cpu/merged_phases.h"
 #include "tensor/cpu/window_product.h"
 
 namespace dcl::tensor::cpu {
@@ -90,6 +91,11 @@ void conv2d_fast(const Conv2dSizes& z, const T* x, const std::vector<PackedMatri
 
 template <class T>
 void conv2d_backward_input_fast(const Conv2dSizes& z, const T* dy, const T* weight, T* dx) {
+  if (merging_pays(z)) {
+    MergedPhases<T> merged(z, weight);
+    input_gradient_phase(merged.sizes(), dy, merged.weight(), merged.u(), merged.phase());
+    return merged.write(dx);
+  }
   const std::int64_t group_weights = z.group_out() * z.kernel_h * z.kernel_w * z.group_in();
   for (std::int64_t g = 0; g < z.params.groups; ++g)
     for (const auto& phase : gradient_phases(z))

@@ -9,6 +9,7 @@
 
 #include "autograd/ops.h"
 #include "tensor/cpu/features.h"
+#include "tensor/cpu/merged_phases.h"
 #include "tensor/cpu/microkernel.h"
 #include "tensor/cpu/threads.h"
 #include "tests/ops/op_table.h"
@@ -272,6 +273,22 @@ TEST(Conv2d, EmptyBatch) {
     EXPECT_EQ(result.dx.shape(), row.x);
     test::expect_close(result.dweight, Tensor::zeros(row.weight, {DType::float64, {}}));
   }
+}
+
+// A network's first convolution, whose phases alone would fill a tenth of a tile's columns; not where the
+// channels fill them, and not where a phase reads a single tap anyway.
+TEST(Conv2d, PhasesAreMergedWhereTheyAreNarrow) {
+  const auto merges = [](std::int64_t in, std::int64_t kernel, const Conv2dParams& params) {
+    return cpu::merging_pays(
+        tensor::conv2d_sizes({1, 32, 32, in}, {8, kernel, kernel, in / params.groups}, params));
+  };
+  EXPECT_TRUE(merges(3, 7, {.stride = 2, .padding = 3}));
+  EXPECT_TRUE(merges(3, 3, {.stride = 2, .padding = 1}));
+  EXPECT_TRUE(merges(3, 11, {.stride = 4, .padding = 2}));
+  EXPECT_FALSE(merges(64, 3, {.stride = 2, .padding = 1}));
+  EXPECT_FALSE(merges(3, 1, {.stride = 2}));
+  EXPECT_FALSE(merges(3, 7, {.padding = 3}));
+  EXPECT_FALSE(merges(4, 7, {.stride = 2, .padding = 3, .groups = 2}));
 }
 
 TEST(Conv2d, Errors) {

@@ -1,6 +1,7 @@
 #include "tensor/cpu/tiles/conv2d_tiles.h"
 
 #include "tensor/cpu/gradient_phases.h"
+#include "tensor/cpu/merged_phases.h"
 #include "tensor/cpu/tiles/tile_product.h"
 
 namespace dcl::tensor::cpu {
@@ -50,20 +51,34 @@ void TileWeight<T>::conv2d(const Conv2dSizes& z, const T* x, const Epilogue<T>& 
   }
 }
 
+namespace {
+
+// One phase of the input gradient of one group.
+template <class T>
+void input_gradient_phase(const Conv2dSizes& z, const T* dy, const float* weight, T* dx,
+                          const GradientPhase& phase) {
+  const Windows<T> windows = phase.windows(dy);
+  const TileProduct<T> product(windows, z.batch);
+  const auto panels = TilePanels::from_rows(
+      product.panel_size(z.group_in()),
+      {.matrix = weight, .channels = z.group_out(), .all_taps = z.kernel_h * z.kernel_w, .taps = phase.taps});
+  product.run(panels, {}, phase.grid(dx));
+}
+
+}  // namespace
+
 template <class T>
 void conv2d_backward_input_tiles(const Conv2dSizes& z, const T* dy, const float* weight, T* dx) {
-  const std::int64_t taps = z.kernel_h * z.kernel_w;
+  if (merging_pays(z)) {
+    MergedPhases<T, float> merged(z, weight);
+    input_gradient_phase(merged.sizes(), dy, merged.weight(), merged.u(), merged.phase());
+    return merged.write(dx);
+  }
+  const std::int64_t group_weights = z.group_out() * z.kernel_h * z.kernel_w * z.group_in();
   for (std::int64_t g = 0; g < z.params.groups; ++g)
-    for (const auto& phase : gradient_phases(z)) {
-      const Windows<T> windows = phase.windows(dy + g * z.group_out());
-      const TileProduct<T> product(windows, z.batch);
-      const auto panels = TilePanels::from_rows(product.panel_size(z.group_in()),
-                                                {.matrix = weight + g * z.group_out() * taps * z.group_in(),
-                                                 .channels = z.group_out(),
-                                                 .all_taps = taps,
-                                                 .taps = phase.taps});
-      product.run(panels, {}, phase.grid(dx + g * z.group_in()));
-    }
+    for (const auto& phase : gradient_phases(z))
+      input_gradient_phase(z, dy + g * z.group_out(), weight + g * group_weights, dx + g * z.group_in(),
+                           phase);
 }
 
 template class TileWeight<bfloat16>;
