@@ -19,8 +19,8 @@ struct StepSize {
 /// In MiB:
 ///
 ///   state       = 4 B · (4 · parameters + queues)              weights of both encoders, gradients, momentum
-///   activations = b · A · (image_size / 224)² · part           A: numbers kept for one picture of 224², b
-///   their bytes views       = 4 B · 2 · 3 · image_size² · pictures
+///   activations = b · A · (image_size / 224)² · part           A numbers of b bytes for one picture of 224²
+///   views       = 4 B · 2 · 3 · image_size² · pictures
 struct ExpectedMemory {
   double state = 0;
   double activations = 0;
