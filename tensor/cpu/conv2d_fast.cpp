@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "tensor/cpu/border.h"
-#include "tensor/cpu/gradient_phases.h"
 #include "tensor/cpu/merged_phases.h"
 #include "tensor/cpu/window_product.h"
 
@@ -22,15 +21,6 @@ std::int64_t skip_border(Windows<T>& windows, std::int64_t batch) {
   if (windows.channels < kMinTapChannels || live_share(windows) > kMaxLiveShare) return windows.depth();
   windows.order = order_by_live_taps(windows, batch);
   return windows.channels;
-}
-
-// Where the results of group `g` go.
-template <class T>
-RowGrid<T> forward_grid(const Conv2dSizes& z, T* y, std::int64_t g) {
-  return {.y = y + g * z.group_out(),
-          .image_stride = z.out_h * z.out_w * z.out_channels,
-          .row_stride = z.out_w * z.out_channels,
-          .pixel_stride = z.out_channels};
 }
 
 // One phase of the input gradient of one group.
@@ -91,16 +81,7 @@ void conv2d_fast(const Conv2dSizes& z, const T* x, const std::vector<PackedMatri
 
 template <class T>
 void conv2d_backward_input_fast(const Conv2dSizes& z, const T* dy, const T* weight, T* dx) {
-  if (merging_pays(z)) {
-    MergedPhases<T> merged(z, weight);
-    input_gradient_phase(merged.sizes(), dy, merged.weight(), merged.u(), merged.phase());
-    return merged.write(dx);
-  }
-  const std::int64_t group_weights = z.group_out() * z.kernel_h * z.kernel_w * z.group_in();
-  for (std::int64_t g = 0; g < z.params.groups; ++g)
-    for (const auto& phase : gradient_phases(z))
-      input_gradient_phase(z, dy + g * z.group_out(), weight + g * group_weights, dx + g * z.group_in(),
-                           phase);
+  for_each_input_gradient(z, dy, weight, dx, input_gradient_phase<T>);
 }
 
 template std::vector<PackedMatrix<float>> pack_weight<float>(const Shape&, std::int64_t, const float*);

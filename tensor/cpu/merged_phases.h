@@ -34,4 +34,20 @@ class MergedPhases {
   Tensor weight_, u_;
 };
 
+/// Calls run(sizes, dy, weight, dx, phase) for every convolution that makes up the input gradient: the merged
+/// one, or each phase of each group, whose weights and first channels its pointers are at.
+template <class T, class W, class Run>
+void for_each_input_gradient(const Conv2dSizes& z, const T* dy, const W* weight, T* dx, const Run& run) {
+  if (merging_pays(z)) {
+    MergedPhases<T, W> merged(z, weight);
+    run(merged.sizes(), dy, merged.weight(), merged.u(), merged.phase());
+    return merged.write(dx);
+  }
+  const std::vector<GradientPhase> phases = gradient_phases(z);
+  const std::int64_t group_weights = z.group_out() * z.kernel_h * z.kernel_w * z.group_in();
+  for (std::int64_t g = 0; g < z.params.groups; ++g)
+    for (const GradientPhase& phase : phases)
+      run(z, dy + g * z.group_out(), weight + g * group_weights, dx + g * z.group_in(), phase);
+}
+
 }  // namespace dcl::tensor::cpu

@@ -49,6 +49,15 @@ struct RowGrid {
   std::int64_t image_stride, row_stride, pixel_stride;
 };
 
+/// Where the forward pass's results of group `g` go.
+template <class T>
+RowGrid<T> forward_grid(const Conv2dSizes& z, T* y, std::int64_t g) {
+  return {.y = y + g * z.group_out(),
+          .image_stride = z.out_h * z.out_w * z.out_channels,
+          .row_stride = z.out_w * z.out_channels,
+          .pixel_stride = z.out_channels};
+}
+
 /// Computes `rows` rows. Where a strip of rows has only zeros from outside the picture in a block, it is left
 /// out. The epilogue's bias is [cols]; its residual has the layout of grid.y.
 template <class T>

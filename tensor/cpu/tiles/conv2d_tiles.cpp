@@ -1,22 +1,9 @@
 #include "tensor/cpu/tiles/conv2d_tiles.h"
 
-#include "tensor/cpu/gradient_phases.h"
 #include "tensor/cpu/merged_phases.h"
 #include "tensor/cpu/tiles/tile_product.h"
 
 namespace dcl::tensor::cpu {
-
-namespace {
-
-template <class T>
-RowGrid<T> forward_grid(const Conv2dSizes& z, T* y, std::int64_t g) {
-  return {.y = y + g * z.group_out(),
-          .image_stride = z.out_h * z.out_w * z.out_channels,
-          .row_stride = z.out_w * z.out_channels,
-          .pixel_stride = z.out_channels};
-}
-
-}  // namespace
 
 template <class T>
 void conv2d_tiles(const Conv2dSizes& z, const T* x, const float* weight, const float* bias, T* y) {
@@ -69,16 +56,7 @@ void input_gradient_phase(const Conv2dSizes& z, const T* dy, const float* weight
 
 template <class T>
 void conv2d_backward_input_tiles(const Conv2dSizes& z, const T* dy, const float* weight, T* dx) {
-  if (merging_pays(z)) {
-    MergedPhases<T, float> merged(z, weight);
-    input_gradient_phase(merged.sizes(), dy, merged.weight(), merged.u(), merged.phase());
-    return merged.write(dx);
-  }
-  const std::int64_t group_weights = z.group_out() * z.kernel_h * z.kernel_w * z.group_in();
-  for (std::int64_t g = 0; g < z.params.groups; ++g)
-    for (const auto& phase : gradient_phases(z))
-      input_gradient_phase(z, dy + g * z.group_out(), weight + g * group_weights, dx + g * z.group_in(),
-                           phase);
+  for_each_input_gradient(z, dy, weight, dx, input_gradient_phase<T>);
 }
 
 template class TileWeight<bfloat16>;
