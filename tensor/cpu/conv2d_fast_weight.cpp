@@ -112,7 +112,8 @@ class PartialGradient {
     const std::int64_t cols = kernel_.cols;
     const std::int64_t begin = panels.begin * cols;
     const auto& windows = operands_.x;
-    if (windows.plain_rows() && may_stay(m, windows.pixel_stride))
+    // Where they lie, the rows of a panel would not fit into the first-level cache's sets.
+    if (!by_panels_ && windows.plain_rows() && may_stay(m, windows.pixel_stride))
       return {windows.x + m.begin * windows.pixel_stride + begin, windows.pixel_stride, cols};
     const Chunks packed{x_panels_.template data<T>(), cols, kMaxDepth * cols};
     T* const row = x_row_.template data<T>();
@@ -137,26 +138,33 @@ class PartialGradient {
   void multiply(const Chunks& dy, const Chunks& x, Range panels, std::int64_t rows, bool overwrite,
                 const Result<T>& out) {
     const std::int64_t depth = operands_.x.depth();
-    for (std::int64_t strip = 0; strip < strips_; ++strip)
-      for (std::int64_t panel = panels.begin; panel < panels.end; ++panel) {
-        const std::int64_t o = strip * kernel_.narrow_rows;
-        const std::int64_t column = panel * kernel_.cols;
-        const TileSizes sizes{.tile_rows = kernel_.narrow_rows,
-                              .tile_cols = kernel_.cols,
-                              .rows = std::min(kernel_.narrow_rows, operands_.out_channels() - o),
-                              .cols = std::min(kernel_.cols, depth - column)};
-        std::array<T*, kMaxTileRows> y;
-        for (std::int64_t i = 0; i < sizes.rows; ++i)
-          y[static_cast<std::size_t>(i)] = out.data + (o + i) * out.stride + column;
-        on_tile<T>(sizes, !overwrite, y.data(), [&](T* const* y_rows) {
-          kernel_.run_columns(dy.data + strip * dy.chunk_stride, dy.stride,
-                              x.data + (panel - panels.begin) * x.chunk_stride, x.stride, rows,
-                              overwrite ? zeros_data_ : nullptr, y_rows);
-        });
-      }
+    const auto tile = [&](std::int64_t strip, std::int64_t panel) {
+      const std::int64_t o = strip * kernel_.narrow_rows;
+      const std::int64_t column = panel * kernel_.cols;
+      const TileSizes sizes{.tile_rows = kernel_.narrow_rows,
+                            .tile_cols = kernel_.cols,
+                            .rows = std::min(kernel_.narrow_rows, operands_.out_channels() - o),
+                            .cols = std::min(kernel_.cols, depth - column)};
+      std::array<T*, kMaxTileRows> y;
+      for (std::int64_t i = 0; i < sizes.rows; ++i)
+        y[static_cast<std::size_t>(i)] = out.data + (o + i) * out.stride + column;
+      on_tile<T>(sizes, !overwrite, y.data(), [&](T* const* y_rows) {
+        kernel_.run_columns(dy.data + strip * dy.chunk_stride, dy.stride,
+                            x.data + (panel - panels.begin) * x.chunk_stride, x.stride, rows,
+                            overwrite ? zeros_data_ : nullptr, y_rows);
+      });
+    };
+    if (by_panels_) {
+      for (std::int64_t panel = panels.begin; panel < panels.end; ++panel)
+        for (std::int64_t strip = 0; strip < strips_; ++strip) tile(strip, panel);
+    } else {
+      for (std::int64_t strip = 0; strip < strips_; ++strip)
+        for (std::int64_t panel = panels.begin; panel < panels.end; ++panel) tile(strip, panel);
+    }
   }
 
   const Microkernel<T>& kernel_ = microkernel<T>();
+  const bool by_panels_ = kernel_.panel_stays_in_l1();
   const Operands<T>& operands_;
   std::int64_t strips_;
   Tensor dy_row_, dy_panels_, x_row_, x_panels_, zeros_;

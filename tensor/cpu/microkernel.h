@@ -56,6 +56,12 @@ struct Microkernel {
                       std::int64_t panel_stride);
 
   const char* target;  // Highway's name of the instruction set
+
+  /// True where kMaxDepth rows of `cols` stay in the first-level cache while the left operand's strips pass
+  /// by (20 KiB with AVX2, 40 KiB with AVX-512): then the loop over strips is the inner one.
+  bool panel_stays_in_l1() const {
+    return kMaxDepth * cols * static_cast<std::int64_t>(sizeof(T)) <= std::int64_t{24} << 10;
+  }
 };
 
 /// The microkernel for this processor; T is float or double.

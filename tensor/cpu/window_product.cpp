@@ -126,10 +126,11 @@ class TileProduct {
       const bool last_block = block + 1 == b_.blocks();
       const std::int64_t depth = b_.begin(block + 1) - b_.begin(block);
       WindowReader<T> reader(windows_, begin, b_.begin(block), b_.begin(block + 1));
-      const bool small = (last - first) * depth * kernel_.cols <= kSmallOperand;
+      const bool by_strips =
+          !kernel_.panel_stays_in_l1() && (last - first) * depth * kernel_.cols <= kSmallOperand;
       // One strip of rows at a time, in the first-level cache, against all of b in the second; or all strips,
       // in the second, against one panel.
-      const std::int64_t step = small ? 1 : strips;
+      const std::int64_t step = by_strips ? 1 : strips;
       for (std::int64_t from = 0; from < strips; from += step) {
         const std::int64_t to = from + step;
         for (std::int64_t i = from; i < to; ++i) pack(reader, strip(i));
