@@ -66,17 +66,28 @@ void multiply_by_tiles(Tiles& tiles, const TileOperands& o, float* c) {
   tiles.template zero<2>();
   tiles.template zero<3>();
   const std::int64_t a_bytes = o.a_stride * 2;
+  // Operands that the block before had too are still there (split.h).
+  std::int64_t a_before = -1;
+  std::int64_t b_before = -1;
   for (std::int64_t block = 0; block < o.blocks; ++block) {
-    const bfloat16* const a = o.a + o.a_at[block];
-    const bfloat16* const b = o.b + o.b_at[block];
-    tiles.template load<6>(b, 64);
-    tiles.template load<4>(a, a_bytes);
+    const std::int64_t a_at = o.a_at[block];
+    const std::int64_t b_at = o.b_at[block];
+    const bfloat16* const a = o.a + a_at;
+    const bfloat16* const b = o.b + b_at;
+    if (b_at != b_before) {
+      tiles.template load<6>(b, 64);
+      tiles.template load<7>(b + o.b_half, 64);
+    }
+    if (a_at != a_before) {
+      tiles.template load<4>(a, a_bytes);
+      tiles.template load<5>(a + 16 * o.a_stride, a_bytes);
+    }
     tiles.template multiply_add<0, 4, 6>();
-    tiles.template load<7>(b + o.b_half, 64);
     tiles.template multiply_add<1, 4, 7>();
-    tiles.template load<5>(a + 16 * o.a_stride, a_bytes);
     tiles.template multiply_add<2, 5, 6>();
     tiles.template multiply_add<3, 5, 7>();
+    a_before = a_at;
+    b_before = b_at;
   }
   constexpr std::int64_t kRowBytes = kTileCols * static_cast<std::int64_t>(sizeof(float));
   tiles.template store<0>(c, kRowBytes);

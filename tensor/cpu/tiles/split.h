@@ -21,24 +21,23 @@ inline constexpr std::int64_t kParts = 1;
 template <>
 inline constexpr std::int64_t kParts<float> = 3;
 
-/// The parts of both operands whose products count, the largest last. The three that are left out are below
-/// float32's precision.
+/// The parts of both operands whose products count; the three that are left out are below float32's
+/// precision. Small ones come before large ones as far as neighbours share a part, which then stays in its
+/// tiles: 7 pairs of tiles are loaded for 6 products, not 12.
 struct PartPair {
   std::int64_t a, b;
 };
 template <class T>
 inline constexpr std::array<PartPair, 1> kPartPairs{{{0, 0}}};
 template <>
-inline constexpr std::array<PartPair, 6> kPartPairs<float>{{{2, 0}, {0, 2}, {1, 1}, {1, 0}, {0, 1}, {0, 0}}};
+inline constexpr std::array<PartPair, 6> kPartPairs<float>{{{2, 0}, {1, 0}, {1, 1}, {0, 1}, {0, 2}, {0, 0}}};
 
-/// Calls f(block, pair) in the order in which the products are summed: those of the largest parts last, so
-/// that the small ones are not rounded to the size of the sum.
+/// Calls f(block, pair) in the order in which the products are summed. Of a block all products before the
+/// next one, so that its numbers are fetched once.
 template <class T, class F>
 void for_each_product(std::int64_t blocks, F&& f) {
-  constexpr auto& pairs = kPartPairs<T>;
   for (std::int64_t block = 0; block < blocks; ++block)
-    for (std::size_t i = 0; i + 1 < pairs.size(); ++i) f(block, pairs[i]);
-  for (std::int64_t block = 0; block < blocks; ++block) f(block, pairs.back());
+    for (const PartPair& pair : kPartPairs<T>) f(block, pair);
 }
 
 /// out[i] = bf16(x[i]).

@@ -163,41 +163,49 @@ void run_in_place(const Windows<bfloat16>& w, std::int64_t rows, const TilePanel
   });
 }
 
-// Strips [strip][part][block][row][32].
+// Rows [row][part][depth], the depth filled up with zeros to whole blocks. Rows lie an odd number of cache
+// lines apart: else those of a tile would fall on one set of the first-level cache.
 template <class T>
 class GatheredRows {
  public:
   GatheredRows(const Windows<T>& w, std::int64_t rows)
       : w_(w),
-        height_(tile_kernel().rows),
-        blocks_(divide_up(w.depth(), kBlockDepth)),
-        row_(static_cast<std::size_t>(w.depth())),
-        storage_(Tensor::empty({divide_up(rows, height_) * strip_stride()}, {DType::bfloat16, {}})) {}
+        part_stride_(divide_up(w.depth(), kBlockDepth) * kBlockDepth),
+        row_stride_(odd_lines(kParts<T> * part_stride_)),
+        storage_(Tensor::zeros({rows * row_stride_}, {DType::bfloat16, {}})) {}
 
-  std::int64_t strip_stride() const { return kParts<T> * part_stride(); }
-  std::int64_t part_stride() const { return blocks_ * block_stride(); }
-  std::int64_t block_stride() const { return height_ * kBlockDepth; }
+  std::int64_t row_stride() const { return row_stride_; }
+  std::int64_t part_stride() const { return part_stride_; }
   const bfloat16* data() const { return storage_.data<bfloat16>(); }
 
   void gather(std::int64_t begin, std::int64_t count) {
-    auto* const values = storage_.data<bfloat16>();
     WindowReader<T> reader(w_, begin, 0, w_.depth());
-    for (std::int64_t i = 0; i < count; ++i) {
-      bfloat16* const out = values + i / height_ * strip_stride() + i % height_ * kBlockDepth;
-      reader.read(row_.data());
-      const std::int64_t whole = w_.depth() / kBlockDepth;
-      const std::int64_t rest = w_.depth() % kBlockDepth;
-      write_blocks(row_.data(), {whole, kBlockDepth, kBlockDepth, block_stride(), part_stride()}, out);
-      if (rest > 0)
-        write_blocks(row_.data() + whole * kBlockDepth, {1, rest, 0, 0, part_stride()},
-                     out + whole * block_stride());
-    }
+    auto* row = storage_.data<bfloat16>();
+    for (std::int64_t i = 0; i < count; ++i, row += row_stride_)
+      reader.visit([&](std::int64_t column, std::int64_t numbers, const T* source) {
+        write(source, numbers, row + column);
+      });
   }
 
  private:
+  static std::int64_t odd_lines(std::int64_t numbers) {
+    constexpr auto kLine = static_cast<std::int64_t>(64 / sizeof(bfloat16));
+    return (divide_up(numbers, kLine) | 1) * kLine;
+  }
+
+  void write(const T* source, std::int64_t numbers, bfloat16* to) const {
+    if (source == nullptr) {
+      for (std::int64_t part = 0; part < kParts<T>; ++part)
+        std::fill_n(to + part * part_stride_, numbers, bfloat16());
+    } else if constexpr (std::is_same_v<T, float>) {
+      split_to_bfloat16(source, numbers, to, part_stride_);
+    } else {
+      std::copy_n(source, numbers, to);
+    }
+  }
+
   const Windows<T>& w_;
-  std::int64_t height_, blocks_;
-  std::vector<T> row_;
+  std::int64_t part_stride_, row_stride_;
   Tensor storage_;
 };
 
@@ -209,8 +217,8 @@ void run_gathered(const Windows<T>& w, std::int64_t rows, const TilePanels& b, c
   for_each_tile(rows, task_rows, b.size().panels(), [&](auto&& for_each_task) {
     Task<T> task(b, end_of_sums, grid);
     GatheredRows<T> left(w, task_rows + height);
-    task.set_left(kBlockDepth, left.strip_stride(), [&](std::int64_t block, std::int64_t part) {
-      return part * left.part_stride() + block * left.block_stride();
+    task.set_left(left.row_stride(), height * left.row_stride(), [&](std::int64_t block, std::int64_t part) {
+      return part * left.part_stride() + block * kBlockDepth;
     });
     for_each_task([&](std::int64_t begin, std::int64_t end, std::int64_t first, std::int64_t last) {
       left.gather(begin, end - begin);
