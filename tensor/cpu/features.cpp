@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <string_view>
 
+#include <unistd.h>
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
@@ -109,6 +111,19 @@ std::string chosen_paths() {
                    : "plain";
   return fmt::format("convolutions: {}; products: {}; bfloat16: {}", convolutions, gemm_library(),
                      tile_kernel().name);
+}
+
+std::int64_t second_level_cache() {
+  static const std::int64_t bytes = [] {
+    constexpr std::int64_t kKiB = 1024;
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+    const std::int64_t said = ::sysconf(_SC_LEVEL2_CACHE_SIZE);
+#else
+    const std::int64_t said = 0;
+#endif
+    return said <= 0 ? 1024 * kKiB : std::clamp(said, 512 * kKiB, 2048 * kKiB);
+  }();
+  return bytes;
 }
 
 bool fast_paths() { return fast_paths_flag().load(std::memory_order_relaxed); }

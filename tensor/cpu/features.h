@@ -2,6 +2,7 @@
 // benchmarks; and the switch to the plain paths.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace dcl::tensor::cpu {
@@ -25,6 +26,10 @@ std::string processor_features();
 /// One line about the kernels in use: "convolutions: packed 14x32 tiles (AVX3); products: OpenBLAS
 /// Cooperlake; bfloat16: AMX".
 std::string chosen_paths();
+
+/// Bytes of a core's second-level cache, at least 512 KiB and at most 2 MiB; 1 MiB where the system does not
+/// say. What operands are cut to.
+std::int64_t second_level_cache();
 
 /// False when ops shall take their plain paths (tensor/ops/*_cpu.cpp), the reference for the fast ones. At
 /// first true, unless the environment variable DCL_CPU_PATH is "plain"; any other value but "fast" throws.

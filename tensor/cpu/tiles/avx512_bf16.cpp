@@ -36,6 +36,13 @@ DCL_AVX512_BF16 inline __m512 widen(__mmask16 mask, const bfloat16* from) {
   return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(mask, words, 16));
 }
 
+DCL_AVX512_BF16 inline __m256i round_16(__m512 v) { return reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v)); }
+
+DCL_AVX512_BF16 inline __m512 widen_16(__m256i v) {
+  const auto all = static_cast<__mmask16>(-1);  // without a mask GCC 12 warns of its own header
+  return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(all, _mm512_maskz_cvtepu16_epi32(all, v), 16));
+}
+
 }  // namespace
 
 DCL_AVX512_BF16 void multiply_avx512_bf16(const TileOperands& o, float* c) {
@@ -96,11 +103,27 @@ DCL_AVX512_BF16 void store_avx512_bf16(const float* c, TileRoom room, const Stor
   }
 }
 
+DCL_AVX512_BF16 void split_avx512_bf16(const float* x, std::int64_t n, bfloat16* out,
+                                       std::int64_t part_stride) {
+  for (std::int64_t i = 0; i < n; i += 16) {
+    const auto mask = static_cast<__mmask16>(n - i >= 16 ? 0xFFFF : (1 << (n - i)) - 1);
+    const __m512 value = _mm512_maskz_loadu_ps(mask, x + i);
+    const __m256i hi = round_16(value);
+    const __m512 rest = _mm512_sub_ps(value, widen_16(hi));
+    const __m256i mid = round_16(rest);
+    const __m256i lo = round_16(_mm512_sub_ps(rest, widen_16(mid)));
+    _mm256_mask_storeu_epi16(out + i, mask, hi);
+    _mm256_mask_storeu_epi16(out + part_stride + i, mask, mid);
+    _mm256_mask_storeu_epi16(out + 2 * part_stride + i, mask, lo);
+  }
+}
+
 #else
 
 bool avx512_bf16_ready() { return false; }
 void multiply_avx512_bf16(const TileOperands&, float*) {}
 void store_avx512_bf16(const float*, TileRoom, const StoreEnd<bfloat16>&, bfloat16* const*) {}
+void split_avx512_bf16(const float*, std::int64_t, bfloat16*, std::int64_t) {}
 
 #endif
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <type_traits>
 
+#include "tensor/cpu/features.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/cpu/tiles/conv2d_tiles.h"
 #include "tensor/cpu/tiles/padded_copy.h"
@@ -16,10 +17,9 @@ namespace {
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-// Rows m multiplied at a time, and bytes of x for them, so that both operands stay in a second-level cache of
-// 1 MiB.
+// Rows m multiplied at a time, and bytes of x for them, so that both operands stay in the second-level cache.
 constexpr std::int64_t kRows = 512;
-constexpr std::int64_t kCopyBytes = 384 << 10;
+std::int64_t copy_bytes() { return second_level_cache() / 8 * 3; }
 // A gradient of up to this many numbers is summed in parts, one a range of rows; a larger one is shared out
 // by columns.
 constexpr std::int64_t kMaxPartialSize = 1 << 16;
@@ -162,11 +162,11 @@ class CopiedGradient {
   static Band largest_band(const Operands<T>& all) {
     const PaddedLayout<T> one(all.x, 1, all.x.in_h, 0);
     const std::int64_t bytes = 2 * one.numbers() * 2;  // of both alignments
-    if (bytes > kCopyBytes) {
-      const std::int64_t bands = std::min(divide_up(bytes, kCopyBytes), all.x.out_h);
+    if (bytes > copy_bytes()) {
+      const std::int64_t bands = std::min(divide_up(bytes, copy_bytes()), all.x.out_h);
       return {0, 1, 0, divide_up(all.x.out_h, bands)};
     }
-    return {0, std::clamp<std::int64_t>(kCopyBytes / bytes, 1, all.batch), 0, all.x.out_h};
+    return {0, std::clamp<std::int64_t>(copy_bytes() / bytes, 1, all.batch), 0, all.x.out_h};
   }
   static std::int64_t pieces(const Operands<T>& all) {
     const Band band = largest_band(all);

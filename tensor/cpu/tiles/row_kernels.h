@@ -20,8 +20,8 @@ const SplitKernels& split_kernels();
 
 struct TransposeKernels {
   void (*transpose)(const std::uint16_t* const* rows, std::int64_t cols, std::uint16_t* out);
-  void (*interleave)(const std::uint16_t* even, const std::uint16_t* odd, std::int64_t cols,
-                     std::uint16_t* out, std::int64_t chunk_stride);
+  void (*interleave)(const std::uint16_t* const* rows, std::int64_t cols, std::uint16_t* out,
+                     std::int64_t chunk_stride);
 };
 const TransposeKernels& transpose_kernels();
 

@@ -13,14 +13,14 @@
 
 namespace dcl::tensor::cpu {
 
-/// Takes rows of `cols` numbers of type T, `count` at a time, and gives each part's as bfloat16.
-template <class T, std::int64_t count>
+/// Takes rows of `cols` numbers of type T, a block's at a time, and gives each part's as bfloat16.
+template <class T>
 class RowParts {
  public:
   explicit RowParts(std::int64_t cols)
       : cols_(cols),
-        rows_(static_cast<std::size_t>(count * cols)),
-        parts_(std::is_same_v<T, float> ? static_cast<std::size_t>(count * kParts<T> * cols) : 0),
+        rows_(static_cast<std::size_t>(kBlockDepth * cols)),
+        parts_(std::is_same_v<T, float> ? static_cast<std::size_t>(kBlockDepth * kParts<T> * cols) : 0),
         zeros_(static_cast<std::size_t>(cols)) {}
 
   /// Row i of the next ones: a place for it, for those who have to gather it.
@@ -45,10 +45,11 @@ class RowParts {
   std::int64_t cols_;
   std::vector<T> rows_;
   std::vector<bfloat16> parts_, zeros_;
-  std::array<std::array<const bfloat16*, count>, kParts<T>> at_{};
+  std::array<std::array<const bfloat16*, kBlockDepth>, kParts<T>> at_{};
 };
 
-/// [part][row/32][col][row%32], the left operand; rows are filled up with zeros to whole blocks.
+/// [part][row/32][col][row%32], the left operand; rows are filled up with zeros to whole blocks. Behind the
+/// last column there is room for a tile's rows, of any values.
 template <class T>
 class TransposedRows {
  public:
@@ -58,7 +59,7 @@ class TransposedRows {
         max_blocks_((max_rows + kBlockDepth - 1) / kBlockDepth),
         parts_(cols),
         storage_(
-            Tensor::zeros({kParts<T> * max_blocks_ * padded_cols_ * kBlockDepth}, {DType::bfloat16, {}})),
+            Tensor::empty({kParts<T> * max_blocks_ * padded_cols_ * kBlockDepth}, {DType::bfloat16, {}})),
         values_(storage_.data<bfloat16>()) {}
 
   /// next(place) returns the next row: `place`, filled, or where it lies, or null for zeros.
@@ -83,12 +84,13 @@ class TransposedRows {
  private:
   std::int64_t cols_, padded_cols_, max_blocks_;
   std::int64_t blocks_ = 0;
-  RowParts<T, kBlockDepth> parts_;
+  RowParts<T> parts_;
   Tensor storage_;
   bfloat16* values_;
 };
 
-/// [part][col/16][row/2][col%16][row%2], the right operand. Rows behind the last one are zeros.
+/// [part][col/16][row/2][col%16][row%2], the right operand. Rows behind the last one are zeros; columns
+/// behind `filled` are of any values.
 template <class T>
 class PairedRows {
  public:
@@ -96,24 +98,25 @@ class PairedRows {
       : cols_(cols),
         pairs_((max_rows + kBlockDepth - 1) / kBlockDepth * kBlockDepth / 2),
         parts_(cols),
-        storage_(Tensor::zeros({kParts<T> * cols / 16 * chunk_stride()}, {DType::bfloat16, {}})),
+        storage_(Tensor::empty({kParts<T> * cols / 16 * chunk_stride()}, {DType::bfloat16, {}})),
         values_(storage_.data<bfloat16>()) {}
 
   /// As TransposedRows::fill(); rows have `filled` numbers, all columns unless given.
   template <class Next>
   void fill(std::int64_t rows, Next&& next, std::int64_t filled = -1) {
     if (filled < 0) filled = cols_;
-    for (std::int64_t pair = 0; pair < pairs_; ++pair) {
-      for (std::int64_t i = 0; i < 2; ++i)
-        parts_.set(i, 2 * pair + i < rows ? next(parts_.place(i)) : nullptr, filled);
+    for (std::int64_t block = 0; block < pairs_ / 16; ++block) {
+      for (std::int64_t i = 0; i < kBlockDepth; ++i)
+        parts_.set(i, block * kBlockDepth + i < rows ? next(parts_.place(i)) : nullptr, filled);
       for (std::int64_t part = 0; part < kParts<T>; ++part)
-        interleave_rows(parts_.part(part), filled, values_ + part * part_stride() + pair * 32,
-                        chunk_stride());
+        interleave_rows(parts_.part(part), filled, values_ + at(part, block), chunk_stride());
     }
   }
 
   const bfloat16* data() const { return values_; }
-  std::int64_t chunk_stride() const { return pairs_ * 32; }
+  /// A cache line more than the rows fill: else a row's chunks would fall on one set of the first-level
+  /// cache.
+  std::int64_t chunk_stride() const { return pairs_ * 32 + 32; }
   std::int64_t at(std::int64_t part, std::int64_t block) const {
     return part * part_stride() + block * kHalfBlock;
   }
@@ -122,7 +125,7 @@ class PairedRows {
   std::int64_t part_stride() const { return cols_ / 16 * chunk_stride(); }
 
   std::int64_t cols_, pairs_;
-  RowParts<T, 2> parts_;
+  RowParts<T> parts_;
   Tensor storage_;
   bfloat16* values_;
 };

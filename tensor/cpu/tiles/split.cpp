@@ -4,7 +4,9 @@
 #include <bit>
 #include <cstring>
 
+#include "tensor/cpu/features.h"
 #include "tensor/cpu/tiles/row_kernels.h"
+#include "tensor/cpu/tiles/tile_targets.h"
 #include "tensor/cpu/vector_targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -76,6 +78,8 @@ void widen_bfloat16(const bfloat16* x, std::int64_t n, float* out) {
 }
 
 void split_to_bfloat16(const float* x, std::int64_t n, bfloat16* out, std::int64_t part_stride) {
+  static const bool by_instruction = cpu_level() >= CpuLevel::avx512 && avx512_bf16_ready();
+  if (by_instruction) return split_avx512_bf16(x, n, out, part_stride);
   split_kernels().split(x, n, bits_of(out), part_stride);
 }
 

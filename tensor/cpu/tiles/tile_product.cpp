@@ -4,6 +4,7 @@
 #include <array>
 #include <type_traits>
 
+#include "tensor/cpu/features.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/cpu/tiles/padded_copy.h"
 
@@ -13,10 +14,10 @@ namespace {
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-// A task's left operand, and a right one that is called small, leave room for each other in a second-level
-// cache of 1 MiB.
-constexpr std::int64_t kLeftBytes = 512 << 10;
-constexpr std::int64_t kSmallBytes = 256 << 10;
+// A task's left operand, and a right one that is called small, leave room for each other in the second-level
+// cache.
+std::int64_t left_bytes() { return second_level_cache() / 2; }
+std::int64_t small_bytes() { return second_level_cache() / 4; }
 constexpr std::int64_t kTaskRows = 256;
 // Channels are filled up to whole blocks in a copy: by at most a third.
 constexpr double kMaxFilled = 1.34;
@@ -54,7 +55,7 @@ class Task {
   void multiply(const bfloat16* a, std::int64_t rows, std::int64_t first, std::int64_t last) {
     // One strip of rows at a time, in the first-level cache, against all of b in the second; or all strips,
     // in the second, against one panel.
-    const bool small = (last - first) * b_.size().panel_numbers() * 2 <= kSmallBytes;
+    const bool small = (last - first) * b_.size().panel_numbers() * 2 <= small_bytes();
     const std::int64_t step = small ? kernel_.rows : rows;
     for (std::int64_t from = 0; from < rows; from += step)
       for (std::int64_t panel = first; panel < last; ++panel)
@@ -142,7 +143,8 @@ void for_each_tile(std::int64_t rows, std::int64_t task_rows, std::int64_t panel
 void run_in_place(const Windows<bfloat16>& w, std::int64_t rows, const TilePanels& b,
                   const Epilogue<bfloat16>& end_of_sums, const RowGrid<bfloat16>& grid) {
   const std::int64_t height = tile_kernel().rows;
-  const std::int64_t task_rows = std::clamp(kLeftBytes / row_bytes<bfloat16>(w.channels), height, kTaskRows);
+  const std::int64_t task_rows =
+      std::clamp(left_bytes() / row_bytes<bfloat16>(w.channels), height, kTaskRows);
   for_each_tile(rows, task_rows, b.size().panels(), [&](auto&& for_each_task) {
     Task<bfloat16> task(b, end_of_sums, grid);
     task.set_left(w.pixel_stride, height * w.pixel_stride,
@@ -213,7 +215,7 @@ template <class T>
 void run_gathered(const Windows<T>& w, std::int64_t rows, const TilePanels& b, const Epilogue<T>& end_of_sums,
                   const RowGrid<T>& grid) {
   const std::int64_t height = tile_kernel().rows;
-  const std::int64_t task_rows = std::clamp(kLeftBytes / row_bytes<T>(w.depth()), height, kTaskRows);
+  const std::int64_t task_rows = std::clamp(left_bytes() / row_bytes<T>(w.depth()), height, kTaskRows);
   for_each_tile(rows, task_rows, b.size().panels(), [&](auto&& for_each_task) {
     Task<T> task(b, end_of_sums, grid);
     GatheredRows<T> left(w, task_rows + height);
@@ -238,11 +240,11 @@ struct BandPlan {
     const PaddedLayout<T> one(w, 1, w.in_h, 0);
     const std::int64_t bytes = one.numbers() * 2;
     const std::int64_t threads = num_threads();
-    if (bytes > kLeftBytes || batch < threads) {
-      const std::int64_t bands = std::max(divide_up(bytes, kLeftBytes), divide_up(threads, batch));
+    if (bytes > left_bytes() || batch < threads) {
+      const std::int64_t bands = std::max(divide_up(bytes, left_bytes()), divide_up(threads, batch));
       return {1, divide_up(w.out_h, std::min(bands, w.out_h))};
     }
-    const std::int64_t wanted = divide_up(batch, std::min(kLeftBytes / bytes, batch));
+    const std::int64_t wanted = divide_up(batch, std::min(left_bytes() / bytes, batch));
     return {divide_up(batch, divide_up(wanted, threads) * threads), w.out_h};
   }
 };

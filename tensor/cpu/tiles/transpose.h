@@ -10,8 +10,8 @@ namespace dcl::tensor::cpu {
 /// The left operand: out[j·32 + i] = rows[i][j], i < 32, j < cols.
 void transpose_rows(const bfloat16* const* rows, std::int64_t cols, bfloat16* out);
 
-/// The right one: out[j/16·chunk_stride + (j%16)·2 + k] = rows[k][j], k < 2, j < cols; the last chunk is
-/// filled up with zeros.
+/// The right one: out[j/16·chunk_stride + i/2·32 + (j%16)·2 + i%2] = rows[i][j], i < 32, j < cols; the last
+/// chunk is filled up with zeros.
 void interleave_rows(const bfloat16* const* rows, std::int64_t cols, bfloat16* out,
                      std::int64_t chunk_stride);
 
