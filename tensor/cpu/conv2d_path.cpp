@@ -13,6 +13,11 @@ namespace {
 // than their products would (measured; 7x7 pixels have 4 tiles a picture).
 constexpr std::int64_t kMinTiles = 8;
 
+// Numbers are split into three parts before they meet: weights once for all rows, pixels once for all
+// columns. Below these rows, and where a tap has fewer channels than a block, that takes longer than the
+// products save (measured; 2x2x512 with 64 pictures, and 7x7x3, take up to five times as long).
+constexpr std::int64_t kMinTileRows = 512;
+
 // The packed path packs for one group at a time, which does not pay for depthwise convolutions.
 bool plain(const Conv2dSizes& z) { return !fast_paths() || (z.params.groups > 1 && z.group_out() < 8); }
 
@@ -29,9 +34,10 @@ Conv2dPath prepacked_conv2d_path(const Conv2dSizes& z) {
   return path == Conv2dPath::winograd && few ? Conv2dPath::packed : path;
 }
 
-bool tiles_pay(Conv2dPath path) {
+bool tiles_pay(const Conv2dSizes& z, Conv2dPath path) {
   const bool amx = tile_path() == TilePath::amx || tile_path() == TilePath::amx_emulated;
-  return amx && path == Conv2dPath::packed;
+  if (!amx || path != Conv2dPath::packed) return false;
+  return z.group_in() >= kBlockDepth && z.group_out() >= kTileCols && z.out_rows() >= kMinTileRows;
 }
 
 }  // namespace dcl::tensor::cpu

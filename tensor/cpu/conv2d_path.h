@@ -14,7 +14,7 @@ Conv2dPath conv2d_path(const Conv2dSizes& z);
 /// Where it has been packed before: then what counts of a few tiles' transformed kernels is to read them.
 Conv2dPath prepacked_conv2d_path(const Conv2dSizes& z);
 
-/// True where six products by tiles are faster in float32 than what `path` stands for.
-bool tiles_pay(Conv2dPath path);
+/// True where six products by tiles are faster in float32 than `path`, which is that of these sizes.
+bool tiles_pay(const Conv2dSizes& z, Conv2dPath path);
 
 }  // namespace dcl::tensor::cpu

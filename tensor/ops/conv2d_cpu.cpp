@@ -116,7 +116,7 @@ void conv2d_backward_weight_plain(const Conv2dSizes& z, const T* dy, const T* x,
 template <class T, class F>
 F choose(const Conv2dSizes& z, F plain, F packed, F winograd, F tiles) {
   const Conv2dPath path = conv2d_path(z);
-  if (std::is_same_v<T, float> && tiles_pay(path)) return tiles;
+  if (std::is_same_v<T, float> && tiles_pay(z, path)) return tiles;
   return path == Conv2dPath::plain ? plain : path == Conv2dPath::packed ? packed : winograd;
 }
 

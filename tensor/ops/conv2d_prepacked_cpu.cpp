@@ -54,7 +54,7 @@ class PackedConv2d::FormsOf final : public Forms {
     const auto epilogue = epilogue_of<T>(bias_, end);
     const cpu::Conv2dPath path = cpu::prepacked_conv2d_path(z);
     if constexpr (std::is_same_v<T, float>)
-      if (cpu::tiles_pay(path)) return tiles_.conv2d(z, x.data<float>(), epilogue, y.data<float>());
+      if (cpu::tiles_pay(z, path)) return tiles_.conv2d(z, x.data<float>(), epilogue, y.data<float>());
     switch (path) {
       case cpu::Conv2dPath::plain:
         return run_plain(z, x, epilogue, y);
