@@ -49,8 +49,16 @@ void add_rows(std::int64_t rows, std::int64_t channels, std::int64_t stride, con
 }
 
 template <class T>
+void add_row(std::int64_t n, const T* x, T* sum) {
+#ifndef __clang__
+#pragma GCC ivdep  // x may be sum
+#endif
+  for (std::int64_t c = 0; c < n; ++c) sum[c] = static_cast<T>(widened(sum[c]) + widened(x[c]));
+}
+
+template <class T>
 const RowSums<T>& sums_of() {
-  static constexpr RowSums<T> all{dot<T>, add_rows<T>};
+  static constexpr RowSums<T> all{dot<T>, add_rows<T>, add_row<T>};
   return all;
 }
 

@@ -1,4 +1,4 @@
-// Sums along and across the rows of a matrix, compiled for several instruction sets; the best one for this
+// Sums along, across and of rows of a matrix, compiled for several instruction sets; the best one for this
 // processor is chosen at run time. What is added to what does not depend on it, so neither do the bits.
 #pragma once
 
@@ -15,6 +15,8 @@ struct RowSums {
   /// sums[c] += Σ_r x[r·stride + c] for c in [0, channels): four rows at a time in Compute<T>, those sums in
   /// double.
   void (*add_rows)(std::int64_t rows, std::int64_t channels, std::int64_t stride, const T* x, double* sums);
+  /// sum[c] += x[c] of n numbers, rounded once.
+  void (*add_row)(std::int64_t n, const T* x, T* sum);
 };
 
 /// T is float, double or bfloat16 (whose sums are of float).

@@ -38,6 +38,16 @@ void for_channels(std::int64_t channels, F body) {
   for (std::int64_t c = 0; c < channels; c += kChannels) body(c, std::min(kChannels, channels - c));
 }
 
+// Asks for the numbers that follow some way behind x: rows that are read beside each other look to the
+// processor like no stream.
+constexpr std::int64_t kAheadBytes = 2048;
+template <class X>
+HWY_INLINE void fetch_ahead(const X* x, std::int64_t count) {
+  const char* const begin = reinterpret_cast<const char*>(x) + kAheadBytes;
+  for (std::int64_t at = 0; at < count * static_cast<std::int64_t>(sizeof(X)); at += 64)
+    __builtin_prefetch(begin + at);
+}
+
 // In T only what is relative to the first of these few rows; what that row is away from `shift`, by e, in
 // double:
 //
@@ -67,9 +77,11 @@ void moments(BatchNormRows size, const X* x, double* sum, double* sum_squares) {
   for_channels(size.channels, [&](std::int64_t first, std::int64_t count) {
     const X* const shift = x + first;
     std::int64_t r = 0;
-    for (; r + kMomentRows <= size.rows; r += kMomentRows)
+    for (; r + kMomentRows <= size.rows; r += kMomentRows) {
+      for (std::int64_t i = 0; i < kMomentRows; ++i) fetch_ahead(shift + (r + i) * size.channels, count);
       add_moments<kMomentRows>(count, size.channels, shift + r * size.channels, shift, sum + first,
                                sum_squares + first);
+    }
     for (; r < size.rows; ++r)
       add_moments<1>(count, size.channels, shift + r * size.channels, shift, sum + first,
                      sum_squares + first);
@@ -94,6 +106,8 @@ void apply_rows(BatchNormRows size, const X* x_rows, const X* residual_rows, con
       const X* x = x_rows + at;
       const X* HWY_RESTRICT residual = with_residual ? residual_rows + at : nullptr;
       X* y = y_rows + at;
+      fetch_ahead(x, count);
+      if constexpr (with_residual) fetch_ahead(residual, count);
       DCL_SAME_PLACES  // y may be x
       for (std::int64_t c = 0; c < count; ++c) {
         T u = (widened(x[c]) - mean[c]) * scale[c] + bias[c];
@@ -163,6 +177,11 @@ void reduce_rows(BatchNormRows size, const X* grad_y, const X* x, const X* y,
     const auto add = [&](auto add_rows, std::int64_t r) {
       const std::int64_t at = r * size.channels + first;
       const bool by_y = mask == Mask::from_y;
+      for (std::int64_t i = 0; i < kRows; ++i) {
+        fetch_ahead(grad_y + at + i * size.channels, count);
+        fetch_ahead(x + at + i * size.channels, count);
+        if (by_y) fetch_ahead(y + at + i * size.channels, count);
+      }
       add_rows(count, size.channels, grad_y + at, x + at, by_y ? y + at : nullptr, of_these,
                by_y ? grad_residual + at : nullptr, sum_g + first, sum_gx + first);
     };
@@ -197,6 +216,8 @@ void apply_backward_rows(BatchNormRows size, const X* grad_y_rows, const X* x_ro
       const X* HWY_RESTRICT grad_y = grad_y_rows + at;
       const X* x = x_rows + at;
       X* grad_x = grad_x_rows + at;
+      fetch_ahead(grad_y, count);
+      fetch_ahead(x, count);
       DCL_SAME_PLACES  // grad_x may be x
       for (std::int64_t c = 0; c < count; ++c) {
         const T d = widened(x[c]) - mean[c];

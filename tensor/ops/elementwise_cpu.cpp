@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "tensor/cpu/row_sums.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/ops/elementwise.h"
 #include "tensor/ops/elementwise_functors.h"
@@ -248,8 +249,7 @@ void add_inplace(Tensor& a, const Tensor& b) {
     T* a_data = a.data<T>();
     const T* b_data = b.data<T>();
     parallel_for(a.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i)
-        a_data[i] = static_cast<T>(widened(a_data[i]) + widened(b_data[i]));
+      row_sums<T>().add_row(end - begin, b_data + begin, a_data + begin);
     });
   });
 }

@@ -34,8 +34,8 @@ class TileWeight {
   void conv2d(const Conv2dSizes& z, const T* x, const Epilogue<T>& end, T* y);
 
  private:
-  // Of each group. A tap's channels are filled up to whole blocks, or follow each other without gaps: which
-  // of the two a product wants depends on the picture.
+  // Of each group. The channels of a tap, or of a row of taps, are filled up to whole blocks, or all follow
+  // each other without gaps: which of the two a product wants depends on the picture.
   struct Form {
     std::once_flag once;
     std::vector<TilePanels> panels;

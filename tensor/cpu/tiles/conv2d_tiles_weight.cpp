@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "tensor/cpu/features.h"
+#include "tensor/cpu/row_sums.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/cpu/tiles/conv2d_tiles.h"
 #include "tensor/cpu/tiles/padded_copy.h"
@@ -261,8 +262,8 @@ void sum_parts(const float* parts, std::int64_t count, std::int64_t out_channels
   parallel_for(out_channels, (1 << 14) / depth + 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t o = begin; o < end; ++o)
       for (std::int64_t part = 0; part < count; ++part)
-        for (std::int64_t k = 0; k < depth; ++k)
-          out.data[o * out.stride + k] += parts[(part * out_channels + o) * depth + k];
+        row_sums<float>().add_row(depth, parts + (part * out_channels + o) * depth,
+                                  out.data + o * out.stride);
   });
 }
 

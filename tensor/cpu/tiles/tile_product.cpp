@@ -6,6 +6,7 @@
 
 #include "tensor/cpu/features.h"
 #include "tensor/cpu/threads.h"
+#include "tensor/cpu/tiles/overlapped_rows.h"
 #include "tensor/cpu/tiles/padded_copy.h"
 
 namespace dcl::tensor::cpu {
@@ -230,6 +231,34 @@ void run_gathered(const Windows<T>& w, std::int64_t rows, const TilePanels& b, c
   });
 }
 
+// Output rows one by one, from copies of the input rows of a few.
+template <class T>
+void run_overlapped(const Windows<T>& w, std::int64_t batch, const TilePanels& b,
+                    const Epilogue<T>& end_of_sums, const RowGrid<T>& grid) {
+  constexpr std::int64_t kRows = 16;
+  const std::int64_t bands = divide_up(w.out_h, kRows);
+  const std::int64_t tap_blocks = b.size().tap_blocks();
+  parallel_for(batch * bands, 1, [&](std::int64_t begin, std::int64_t end) {
+    Task<T> task(b, end_of_sums, grid);
+    OverlappedRows<T> left(w, kRows);
+    task.set_left(left.pixel_stride(), tile_kernel().rows * left.pixel_stride(),
+                  [&](std::int64_t block, std::int64_t part) {
+                    return part * left.part_stride() + left.tap_row(block / tap_blocks) +
+                           block % tap_blocks * kBlockDepth;
+                  });
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t n = i / bands;
+      const std::int64_t first = w.out_h * (i % bands) / bands;
+      const std::int64_t last = w.out_h * (i % bands + 1) / bands;
+      left.copy(n, first, last - first);
+      for (std::int64_t p = first; p < last; ++p) {
+        locate_rows(w, (n * w.out_h + p) * w.out_w, w.out_w, grid, task.y());
+        task.multiply(left.data() + (p - first) * left.output_row_stride(), w.out_w, 0, b.size().panels());
+      }
+    }
+  });
+}
+
 // Bands small enough for the cache, enough of them for all threads.
 struct BandPlan {
   std::int64_t images = 1;  // of a band, at most
@@ -311,6 +340,8 @@ TileProduct<T>::TileProduct(const Windows<T>& windows, std::int64_t batch)
   if (std::is_same_v<T, bfloat16> && windows.plain_rows() && windows.order.empty() &&
       filled == windows.channels && (tile_kernel().any_stride || windows.pixel_stride % 1024 != 0)) {
     reading_ = Reading::in_place;
+  } else if (OverlappedRows<T>::fits(windows)) {
+    reading_ = Reading::overlapped;
   } else if (PaddedLayout<T>::fits(windows) &&
              static_cast<double>(filled) <= kMaxFilled * static_cast<double>(windows.channels)) {
     reading_ = Reading::from_copy;
@@ -322,6 +353,10 @@ PanelSize TileProduct<T>::panel_size(std::int64_t cols) const {
   const auto taps = static_cast<std::int64_t>(windows_.taps_h.size() * windows_.taps_w.size());
   // Gathered rows lie without gaps between their taps.
   if (reading_ == Reading::gathered) return {1, taps * windows_.channels, cols, kParts<T>};
+  if (reading_ == Reading::overlapped) {
+    const auto taps_h = std::ssize(windows_.taps_h);
+    return {taps_h, taps / taps_h * windows_.channels, cols, kParts<T>};
+  }
   return {taps, windows_.channels, cols, kParts<T>};
 }
 
@@ -333,6 +368,7 @@ void TileProduct<T>::run(const TilePanels& b, const Epilogue<T>& end, const RowG
   if constexpr (std::is_same_v<T, bfloat16>)
     if (reading_ == Reading::in_place) return run_in_place(windows_, rows, b, end, grid);
   if (reading_ == Reading::from_copy) return run_from_copy(windows_, batch_, b, end, grid);
+  if (reading_ == Reading::overlapped) return run_overlapped(windows_, batch_, b, end, grid);
   run_gathered(windows_, rows, b, end, grid);
 }
 

@@ -1,6 +1,7 @@
 // y = windows · b + bias by tiles of bfloat16 products, the counterpart of window_product.h. The rows of the
 // left operand are read where they lie when the kernel is 1×1; from a copy of a few pictures with zeros
-// around them, in which a tap is a distance, when the result has the picture's size; else they are gathered.
+// around them, in which a tap is a distance, when the result has the picture's size; from one in which a row
+// of taps is one piece, when there are few channels (overlapped_rows.h); else they are gathered.
 #pragma once
 
 #include "tensor/cpu/im2col.h"
@@ -23,7 +24,7 @@ class TileProduct {
   void run(const TilePanels& b, const Epilogue<T>& end, const RowGrid<T>& grid) const;
 
  private:
-  enum class Reading : std::uint8_t { in_place, from_copy, gathered };
+  enum class Reading : std::uint8_t { in_place, overlapped, from_copy, gathered };
 
   const Windows<T>& windows_;
   std::int64_t batch_;
