@@ -69,6 +69,15 @@ namespace dcl::tensor::cpu {
 
 DCL_VECTOR_DISPATCH(describe, const SplitKernels& split_kernels())
 
+namespace {
+
+bool splits_by_instruction() {
+  static const bool ready = cpu_level() >= CpuLevel::avx512 && avx512_bf16_ready();
+  return ready;
+}
+
+}  // namespace
+
 void round_to_bfloat16(const float* x, std::int64_t n, bfloat16* out) {
   split_kernels().round(x, n, bits_of(out));
 }
@@ -78,12 +87,16 @@ void widen_bfloat16(const bfloat16* x, std::int64_t n, float* out) {
 }
 
 void split_to_bfloat16(const float* x, std::int64_t n, bfloat16* out, std::int64_t part_stride) {
-  static const bool by_instruction = cpu_level() >= CpuLevel::avx512 && avx512_bf16_ready();
-  if (by_instruction) return split_avx512_bf16(x, n, out, part_stride);
+  if (splits_by_instruction()) return split_avx512_bf16(x, n, out, part_stride);
   split_kernels().split(x, n, bits_of(out), part_stride);
 }
 
 void write_blocks(const float* x, const BlockRuns& runs, bfloat16* out) {
+  if (runs.width == kBlockDepth && splits_by_instruction()) {
+    for (std::int64_t i = 0; i < runs.count; ++i)
+      split_avx512_bf16(x + i * runs.x_stride, kBlockDepth, out + i * runs.out_stride, runs.part_stride);
+    return;
+  }
   split_kernels().split_blocks(x, runs, bits_of(out));
 }
 
