@@ -48,7 +48,7 @@ TEST_P(GoldenCase, LossesAgreeInFloat) {
 
 // As on a processor with AMX: float32 by six tile products wherever they are taken.
 TEST(GoldenCaseByTiles, LossesAgreeInFloat) {
-  const OnTilePath amx(tensor::cpu::TilePath::amx_emulated);
+  const OnFloatTiles tiles;
   const json file = read_case("mocov2_resnet18");
   const auto worst = compare_case(file, run_case(file.at("case"), DType::float32), DType::float32);
   EXPECT_TRUE(worst.ok()) << worst.name << " differs by " << worst.worst << ", allowed " << worst.tolerance;

@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 
+#include "tensor/cpu/conv2d_path.h"
 #include "tensor/cpu/tiles/tile_kernel.h"
 
 namespace dcl::test {
@@ -18,6 +19,18 @@ class OnTilePath {
 
  private:
   tensor::cpu::TilePath before_ = tensor::cpu::tile_path();
+};
+
+/// Until the end of its scope float32 convolutions take six tile products wherever they can, by emulated AMX.
+class OnFloatTiles {
+ public:
+  OnFloatTiles() { tensor::cpu::take_all_tiles(true); }
+  ~OnFloatTiles() { tensor::cpu::take_all_tiles(false); }
+  OnFloatTiles(const OnFloatTiles&) = delete;
+  OnFloatTiles& operator=(const OnFloatTiles&) = delete;
+
+ private:
+  OnTilePath amx_{tensor::cpu::TilePath::amx_emulated};
 };
 
 /// Runs `body` on every one, with its name.
