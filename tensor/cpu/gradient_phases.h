@@ -63,7 +63,9 @@ struct GradientPhase {
     return {.y = dx + (phase_h * sizes.in_w + phase_w) * sizes.in_channels,
             .image_stride = sizes.in_h * sizes.in_w * sizes.in_channels,
             .row_stride = stride * sizes.in_w * sizes.in_channels,
-            .pixel_stride = stride * sizes.in_channels};
+            .pixel_stride = stride * sizes.in_channels,
+            .stream = pays_to_stream(sizes.batch * sizes.in_h * sizes.in_w * sizes.in_channels *
+                                     static_cast<std::int64_t>(sizeof(T)))};
   }
 };
 

@@ -64,16 +64,20 @@ struct Tile {
     for (int i = 0; i < rows; ++i) {
       const T* const added = end.bias != nullptr ? end.bias : c[i];
       const T* const residual = end.residual != nullptr ? end.residual[i] : nullptr;
-      store(hn::Add(left[i], hn::LoadU(d, added)), residual, 0, end.relu, c[i]);
-      store(hn::Add(right[i], hn::LoadU(d, added + kLanes)), residual, kLanes, end.relu, c[i]);
+      store(hn::Add(left[i], hn::LoadU(d, added)), residual, 0, end, c[i]);
+      store(hn::Add(right[i], hn::LoadU(d, added + kLanes)), residual, kLanes, end, c[i]);
     }
   }
 
-  static HWY_INLINE void store(Vector sum, const T* residual, std::int64_t at, bool relu, T* row) {
+  static HWY_INLINE void store(Vector sum, const T* residual, std::int64_t at, const TileEnd<T>& end,
+                               T* row) {
     const Tag d;
     if (residual != nullptr) sum = hn::Add(sum, hn::LoadU(d, residual + at));
-    if (relu) sum = hn::IfThenZeroElse(hn::Lt(sum, hn::Zero(d)), sum);
-    hn::StoreU(sum, d, row + at);
+    if (end.relu) sum = hn::IfThenZeroElse(hn::Lt(sum, hn::Zero(d)), sum);
+    if (end.stream)
+      hn::Stream(sum, d, row + at);
+    else
+      hn::StoreU(sum, d, row + at);
   }
 };
 

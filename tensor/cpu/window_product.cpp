@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include <hwy/cache_control.h>
+
 #include "tensor/cpu/multiply_tile.h"
 #include "tensor/cpu/threads.h"
 
@@ -112,6 +114,12 @@ class TileProduct {
         storage_(Tensor::empty({kMostRows, kPackedStride}, {dtype_of<T>, {}})),
         packed_(storage_.template data<T>()) {}
 
+  ~TileProduct() {
+    if (streams_) hwy::FlushStream();
+  }
+  TileProduct(const TileProduct&) = delete;
+  TileProduct& operator=(const TileProduct&) = delete;
+
   /// Strips [tile.begin, tile.end) of rows, columns of panels [first, last).
   void run(const StripRange& tile, std::int64_t first, std::int64_t last) {
     const std::int64_t begin = tile.grid.begin(tile.begin);
@@ -181,8 +189,9 @@ class TileProduct {
                           .cols = std::min(kernel_.cols, b_.cols() - column)};
     std::array<T*, kMaxTileRows> y;
     for (std::int64_t i = 0; i < rows; ++i) y[at(i)] = grid_.y + offsets_[at(strip.from + i)] + column;
-    prefetch(strip, column, last_block);
     TileEnd<T> end{.bias = written_[at(strip.index)] ? nullptr : epilogue_.bias + column};
+    end.stream = streams_ && sizes.cols == kernel_.cols && begins_line(y[0]);
+    if (!end.stream) prefetch(strip, column, last_block);
     ResidualTile residual;
     if (last_block) {
       end.relu = epilogue_.relu;
@@ -238,6 +247,9 @@ class TileProduct {
   const RowGrid<T>& grid_;
   const bool in_place_ = windows_.plain_rows() &&
                          windows_.pixel_stride * static_cast<std::int64_t>(sizeof(T)) <= kMaxBytesInPlace;
+  // Of sums that are written once; pixels are whole lines.
+  const bool streams_ =
+      grid_.stream && b_.blocks() == 1 && grid_.pixel_stride * static_cast<std::int64_t>(sizeof(T)) % 64 == 0;
   std::int64_t begin_ = 0;  // first row of the tile
   Tensor storage_;
   T* packed_;

@@ -6,6 +6,7 @@
 
 #include "tensor/cpu/epilogue.h"
 #include "tensor/cpu/im2col.h"
+#include "tensor/cpu/streaming.h"
 #include "tensor/tensor.h"
 
 namespace dcl::tensor::cpu {
@@ -47,6 +48,7 @@ template <class T>
 struct RowGrid {
   T* y;
   std::int64_t image_stride, row_stride, pixel_stride;
+  bool stream = false;  // past the caches (streaming.h)
 };
 
 /// Where the forward pass's results of group `g` go.
@@ -55,7 +57,8 @@ RowGrid<T> forward_grid(const Conv2dSizes& z, T* y, std::int64_t g) {
   return {.y = y + g * z.group_out(),
           .image_stride = z.out_h * z.out_w * z.out_channels,
           .row_stride = z.out_w * z.out_channels,
-          .pixel_stride = z.out_channels};
+          .pixel_stride = z.out_channels,
+          .stream = pays_to_stream(z.out_rows() * z.out_channels * static_cast<std::int64_t>(sizeof(T)))};
 }
 
 /// Computes `rows` rows. Where a strip of rows has only zeros from outside the picture in a block, it is left

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <vector>
 
+#include "tensor/cpu/streaming.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/ops/batch_norm_act.h"
 #include "tensor/ops/batch_norm_act_kernels.h"
@@ -193,10 +194,11 @@ void apply(const Parts& parts, const BatchNormSaved& saved, const Tensor& residu
   const X* x_data = saved.x.data<X>();
   const X* residual_data = residual.defined() ? residual.data<X>() : nullptr;
   X* y_data = y.data<X>();
+  const BatchNormEnd end{.relu = relu, .stream = y_data != x_data && pays_to_stream(bytes_of({&y}))};
   for_each_part(parts, [&](std::int64_t part) {
     const std::int64_t at = parts.begin(part) * parts.channels;
     batch_norm_kernels<X>().apply(parts.size(part), x_data + at, residual_data ? residual_data + at : nullptr,
-                                  affine_of<T>(saved.mean, scale, saved.bias, parts.group(part)), relu,
+                                  affine_of<T>(saved.mean, scale, saved.bias, parts.group(part)), end,
                                   y_data + at);
   });
 }

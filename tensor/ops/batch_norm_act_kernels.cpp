@@ -1,15 +1,18 @@
 #include "tensor/ops/batch_norm_act_kernels.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <type_traits>
 
+#include "tensor/cpu/streaming.h"
 #include "tensor/cpu/vector_targets.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tensor/ops/batch_norm_act_kernels.cpp"
 #include <hwy/foreach_target.h>
 // foreach_target.h comes first: it includes this file again for every instruction set.
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 // Before a loop that reads and writes the same memory, but at the same places: no step waits for another.
@@ -94,18 +97,33 @@ HWY_INLINE T relu_of(T u) {
   return u < T(0) ? T(0) : u;
 }
 
+// `count` numbers, whole lines of y.
+template <class X>
+HWY_INLINE void stream_row(const X* row, std::int64_t count, X* y) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::ScalableTag<std::uint32_t> words;
+  const auto* const from = reinterpret_cast<const std::uint32_t*>(row);
+  auto* const to = reinterpret_cast<std::uint32_t*>(y);
+  const auto n = static_cast<std::int64_t>(count * sizeof(X) / sizeof(std::uint32_t));
+  for (std::int64_t i = 0; i < n; i += static_cast<std::int64_t>(hn::Lanes(words)))
+    hn::Stream(hn::LoadU(words, from + i), words, to + i);
+}
+
 template <bool with_residual, bool relu, class X, class T = Compute<X>>
 void apply_rows(BatchNormRows size, const X* x_rows, const X* residual_rows, const BatchNormAffine<T>& affine,
-                X* y_rows) {
+                bool stream, X* y_rows) {
   for_channels(size.channels, [&](std::int64_t first, std::int64_t count) {
     const T* HWY_RESTRICT mean = affine.mean + first;
     const T* HWY_RESTRICT scale = affine.scale + first;
     const T* HWY_RESTRICT bias = affine.bias + first;
+    alignas(64) std::array<X, kChannels> row;
+    const bool whole_lines = count * sizeof(X) % 64 == 0;
     for (std::int64_t r = 0; r < size.rows; ++r) {
       const std::int64_t at = r * size.channels + first;
       const X* x = x_rows + at;
       const X* HWY_RESTRICT residual = with_residual ? residual_rows + at : nullptr;
-      X* y = y_rows + at;
+      const bool streams = stream && whole_lines && begins_line(y_rows + at);
+      X* y = streams ? row.data() : y_rows + at;
       fetch_ahead(x, count);
       if constexpr (with_residual) fetch_ahead(residual, count);
       DCL_SAME_PLACES  // y may be x
@@ -114,16 +132,18 @@ void apply_rows(BatchNormRows size, const X* x_rows, const X* residual_rows, con
         if constexpr (with_residual) u += widened(residual[c]);
         y[c] = static_cast<X>(relu ? relu_of(u) : u);
       }
+      if (streams) stream_row(row.data(), count, y_rows + at);
     }
   });
+  if (stream) hwy::FlushStream();
 }
 
 template <class X, class T = Compute<X>>
-void apply(BatchNormRows size, const X* x, const X* residual, const BatchNormAffine<T>& affine, bool relu,
-           X* y) {
-  const auto run = residual ? (relu ? apply_rows<true, true, X> : apply_rows<true, false, X>)
-                            : (relu ? apply_rows<false, true, X> : apply_rows<false, false, X>);
-  run(size, x, residual, affine, y);
+void apply(BatchNormRows size, const X* x, const X* residual, const BatchNormAffine<T>& affine,
+           BatchNormEnd end, X* y) {
+  const auto run = residual ? (end.relu ? apply_rows<true, true, X> : apply_rows<true, false, X>)
+                            : (end.relu ? apply_rows<false, true, X> : apply_rows<false, false, X>);
+  run(size, x, residual, affine, end.stream, y);
 }
 
 // g, or 0 where u <= 0 (not where u is NaN). On bits: for a choice between values GCC 12 makes a branch

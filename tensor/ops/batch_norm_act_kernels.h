@@ -23,6 +23,12 @@ struct BatchNormAffine {
   const T* bias = nullptr;
 };
 
+/// How y is made and stored.
+struct BatchNormEnd {
+  bool relu = false;
+  bool stream = false;
+};
+
 /// What the gradient of x is made with: dx = scale·(g − mean_g − (x − mean)·slope), or scale·g in evaluation
 /// (then both are null).
 template <class T>
@@ -39,9 +45,10 @@ struct BatchNormKernels {
   /// values, a variance does not suffer from a large mean. Within eight rows sums are in T, shifted by the
   /// first of those; all others are in double.
   void (*moments)(BatchNormRows size, const X* x, double* sum, double* sum_squares);
-  /// y = act(u + residual); `residual` may be null, y may be x.
+  /// y = act(u + residual); `residual` may be null, y may be x unless it is streamed
+  /// (tensor/cpu/streaming.h).
   void (*apply)(BatchNormRows size, const X* x, const X* residual, const BatchNormAffine<T>& affine,
-                bool relu, X* y);
+                BatchNormEnd end, X* y);
   /// sum_g[c] = Σ g, sum_gx[c] = Σ g·(x − mean), with g = grad_y where the ReLU was open and 0 elsewhere. It
   /// was open where y > 0 when `y` is given (then g is also written to `grad_residual`, which may be grad_y),
   /// where u > 0 when `relu`, and everywhere otherwise.

@@ -45,6 +45,7 @@ struct StoreEnd {
   const float* bias = nullptr;         // [cols], or none
   const T* const* residual = nullptr;  // [rows] of cols, or none
   bool relu = false;
+  bool stream = false;  // whole lines past the caches (tensor/cpu/streaming.h); who says so flushes
 };
 
 struct TileKernel {

@@ -4,6 +4,8 @@
 #include <array>
 #include <type_traits>
 
+#include <hwy/cache_control.h>
+
 #include "tensor/cpu/features.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/cpu/tiles/overlapped_rows.h"
@@ -34,7 +36,7 @@ template <class T>
 class Task {
  public:
   Task(const TilePanels& b, const Epilogue<T>& end, const RowGrid<T>& grid)
-      : b_(b), end_(end), origin_(grid.y) {
+      : b_(b), end_(end), origin_(grid.y), stream_(grid.stream) {
     const std::int64_t blocks = b.size().blocks();
     for_each_product<T>(blocks,
                         [&](std::int64_t block, PartPair pair) { b_at_.push_back(b.at(pair.b, block)); });
@@ -52,6 +54,12 @@ class Task {
 
   /// Row i of the result goes to y[i], or nowhere.
   std::vector<T*>& y() { return y_; }
+
+  ~Task() {
+    if (stream_) hwy::FlushStream();
+  }
+  Task(const Task&) = delete;
+  Task& operator=(const Task&) = delete;
 
   void multiply(const bfloat16* a, std::int64_t rows, std::int64_t first, std::int64_t last) {
     // One strip of rows at a time, in the first-level cache, against all of b in the second; or all strips,
@@ -74,7 +82,7 @@ class Task {
       y[static_cast<std::size_t>(j)] = row == nullptr ? nullptr : row + column;
       // Rows lie far apart, where the processor does not expect the next access: asked for here, they arrive
       // while the products run.
-      __builtin_prefetch(y[static_cast<std::size_t>(j)], 1);
+      if (!stream_) __builtin_prefetch(y[static_cast<std::size_t>(j)], 1);
     }
     kernel_.multiply({.a = a,
                       .a_stride = a_stride_,
@@ -90,7 +98,8 @@ class Task {
         residual[static_cast<std::size_t>(j)] = end_.residual + (row - origin_);
     const StoreEnd<T> end{.bias = end_.bias == nullptr ? nullptr : end_.bias + column,
                           .residual = end_.residual == nullptr ? nullptr : residual.data(),
-                          .relu = end_.relu};
+                          .relu = end_.relu,
+                          .stream = stream_};
     if constexpr (std::is_same_v<T, float>)
       kernel_.store_float(c_.data(), room, end, y.data());
     else
@@ -101,6 +110,7 @@ class Task {
   const TilePanels& b_;
   Epilogue<T> end_;
   const T* origin_;  // of the result, where the residual has its own
+  bool stream_;
   std::vector<std::int64_t> a_at_, b_at_;
   std::int64_t a_stride_ = 0, strip_stride_ = 0;
   std::vector<T*> y_;

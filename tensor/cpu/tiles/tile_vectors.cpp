@@ -1,5 +1,7 @@
 #include <bit>
+#include <type_traits>
 
+#include "tensor/cpu/streaming.h"
 #include "tensor/cpu/tiles/tile_targets.h"
 #include "tensor/cpu/vector_targets.h"
 
@@ -89,9 +91,16 @@ void store(const float* c, TileRoom room, const StoreEnd<T>& end, T* const* y) {
       &store_row<true, false, false, T>,  &store_row<true, false, true, T>,
       &store_row<true, true, false, T>,   &store_row<true, true, true, T>};
   const int which = (end.bias != nullptr ? 4 : 0) + (end.residual != nullptr ? 2 : 0) + (end.relu ? 1 : 0);
-  for (std::int64_t i = 0; i < room.rows; ++i, c += kTileCols)
-    if (y[i] != nullptr)
-      kRowFunctions[which](c, room.cols, end.bias, end.residual == nullptr ? nullptr : end.residual[i], y[i]);
+  for (std::int64_t i = 0; i < room.rows; ++i, c += kTileCols) {
+    if (y[i] == nullptr) continue;
+    if constexpr (std::is_same_v<T, float>)
+      if (which == 0 && end.stream && room.cols == kTileCols && begins_line(y[i])) {
+        const Floats d;
+        for (int j = 0; j < kTileCols; j += kLanes) hn::Stream(hn::LoadU(d, c + j), d, y[i] + j);
+        continue;
+      }
+    kRowFunctions[which](c, room.cols, end.bias, end.residual == nullptr ? nullptr : end.residual[i], y[i]);
+  }
 }
 
 void add(const float* c, TileRoom room, float* const* y) {
