@@ -6,9 +6,9 @@
 
 namespace dcl::tensor::cpu {
 
-/// True for results of so many bytes (measured: with two threads on a Xeon whose guests share the last cache,
-/// stores to 400 MB go at 11 GB/s, streaming ones at 36; a training step has ever new lines to write, so that
-/// results of a tenth of that size gain too).
+/// True for results of so many bytes. Measured: two threads of a Xeon store 400 MB at 11 GB/s, and at 36 GB/s
+/// so; a MoCo-v2 step of ResNet-50 with 16 pictures is 1.17 times as fast in float32 for it, 1.02 times in
+/// bfloat16 (medians over pairs of steps in one run).
 constexpr bool pays_to_stream(std::int64_t bytes) { return bytes >= std::int64_t{8} << 20; }
 
 /// True where `row` may be written in whole lines.
