@@ -158,6 +158,9 @@ class TileProduct {
   };
 
   static std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
+  static bool whole_lines(std::int64_t stride) {
+    return stride * static_cast<std::int64_t>(sizeof(T)) % 64 == 0;
+  }
   // True when something is left to do after the last sum.
   bool ends_later() const { return epilogue_.residual != nullptr || epilogue_.relu; }
 
@@ -247,9 +250,9 @@ class TileProduct {
   const RowGrid<T>& grid_;
   const bool in_place_ = windows_.plain_rows() &&
                          windows_.pixel_stride * static_cast<std::int64_t>(sizeof(T)) <= kMaxBytesInPlace;
-  // Of sums that are written once; pixels are whole lines.
-  const bool streams_ =
-      grid_.stream && b_.blocks() == 1 && grid_.pixel_stride * static_cast<std::int64_t>(sizeof(T)) % 64 == 0;
+  // Of sums that are written once, to pixels each of which begins a cache line if the first one does.
+  const bool streams_ = grid_.stream && b_.blocks() == 1 && whole_lines(grid_.pixel_stride) &&
+                        whole_lines(grid_.row_stride) && whole_lines(grid_.image_stride);
   std::int64_t begin_ = 0;  // first row of the tile
   Tensor storage_;
   T* packed_;

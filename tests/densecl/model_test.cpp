@@ -93,13 +93,14 @@ Step step_of(Method method, bool bfloat16) {
   return step;
 }
 
-// Rounding to 8 bits moves the loss by a fraction of a percent and turns the gradient a little: PyTorch's
+// Rounding to 8 bits moves the loss by about a percent, more or less with the order of sums (0.3 to 0.6 % by
+// vectors, 0.7 to 1.3 % by tiles of AMX, emulated or not), and turns the gradient a little: PyTorch's
 // autocast gives cosines of 0.935 for a ResNet-18 and batch norm over four pictures, 0.13 for a ResNet-50.
 TEST(Model, Bfloat16StepIsCloseToTheFloat32One) {
   for (const auto method : {Method::densecl, Method::mocov2}) {
     const Step exact = step_of(method, false);
     const Step rounded = step_of(method, true);
-    EXPECT_NEAR(rounded.loss, exact.loss, 0.01 * exact.loss);
+    EXPECT_NEAR(rounded.loss, exact.loss, 0.02 * exact.loss);
     EXPECT_NE(rounded.loss, exact.loss);
     double product = 0;
     double exact_square = 0;

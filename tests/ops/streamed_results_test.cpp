@@ -1,0 +1,108 @@
+// Results large enough to be written past the caches (tensor/cpu/streaming.h) have the bits of the same
+// pictures one at a time, which are not.
+#include <functional>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tensor/cpu/microkernel.h"
+#include "tensor/cpu/streaming.h"
+#include "tensor/ops/batch_norm_act.h"
+#include "tensor/ops/conv2d.h"
+#include "tests/ops/op_table.h"
+#include "tests/support/tile_paths.h"
+#include "tests/support/vector_targets.h"
+
+namespace dcl::test {
+namespace {
+
+namespace cpu = tensor::cpu;
+using tensor::Conv2dParams;
+using tensor::DType;
+
+// Channels of half a cache line and phases of a stride, so that pictures, rows or pixels do not begin lines;
+// a right operand that hangs over a tile; sums in one block and in several.
+struct Row {
+  Shape x;  // [N,H,W,I]
+  std::int64_t out_channels, kernel;
+  Conv2dParams params;
+};
+
+const std::vector<Row>& rows() {
+  static const std::vector<Row> all{{{2, 141, 133, 8}, 64, 1, {}},
+                                    {{2, 133, 121, 8}, 72, 1, {}},
+                                    {{4, 261, 129, 40}, 4, 1, {.stride = 2}},
+                                    {{2, 167, 163, 40}, 40, 2, {}},
+                                    {{3, 93, 61, 340}, 132, 1, {}},
+                                    {{2, 280, 274, 3}, 64, 7, {.stride = 2, .padding = 3}}};
+  return all;
+}
+
+// `run` of all pictures, and of each alone, which is not streamed.
+void expect_as_one_by_one(const Tensor& pictures, const std::function<Tensor(const Tensor&)>& run) {
+  const Tensor all = run(pictures);
+  const std::int64_t bytes = all.numel() * size_of(all.dtype());
+  EXPECT_FALSE(cpu::pays_to_stream(bytes / pictures.size(0)));
+  for (std::int64_t n = 0; n < pictures.size(0); ++n)
+    expect_same_bits(all.rows(n, n + 1), run(pictures.rows(n, n + 1)));
+}
+
+void convolve(DType type) {
+  bool streamed = false;
+  for (const Row& row : rows()) {
+    SCOPED_TRACE(row.x.str());
+    const Tensor x = random_tensor(row.x, 1).to(type);
+    const Tensor weight =
+        random_tensor({row.out_channels, row.kernel, row.kernel, row.x[3]}, 2).to(DType::float32);
+    const auto sizes = tensor::conv2d_sizes(x.shape(), weight.shape(), row.params);
+    const Tensor dy = random_tensor(sizes.out_shape(), 3).to(type);
+    streamed = streamed || cpu::pays_to_stream(x.numel() * size_of(type)) ||
+               cpu::pays_to_stream(dy.numel() * size_of(type));
+    expect_as_one_by_one(x, [&](const Tensor& each) { return cpu::conv2d(each, weight, {}, row.params); });
+    expect_as_one_by_one(dy, [&](const Tensor& each) {
+      return cpu::conv2d_backward_input(each, weight, {each.size(0), row.x[1], row.x[2], row.x[3]},
+                                        row.params);
+    });
+  }
+  EXPECT_TRUE(streamed);
+}
+
+TEST(StreamedResults, ConvolveFloat) {
+  on_every_vector_target([] { return std::string(cpu::microkernel<float>().target); },
+                         [](const std::string& target) {
+                           SCOPED_TRACE(target);
+                           convolve(DType::float32);
+                         });
+}
+
+TEST(StreamedResults, ConvolveBfloat16) {
+  for (const auto path : cpu::tile_paths()) {
+    if (path == cpu::TilePath::amx_emulated) continue;  // stores as AMX does, and takes minutes
+    const OnTilePath chosen(path);
+    convolve(DType::bfloat16);
+  }
+}
+
+TEST(StreamedResults, Normalise) {
+  for (const DType type : {DType::float32, DType::bfloat16})
+    for (const std::int64_t channels : {32, 40, 600}) {
+      const std::int64_t side = channels == 600 ? 54 : 210;
+      const Tensor x = random_tensor({3, side, side, channels}, 1).to(type);
+      const Tensor residual = random_tensor({3, side, side, channels}, 2).to(type);
+      const auto parameter = [&](std::uint64_t seed) {
+        return random_tensor({channels}, seed, {0.5, 2}).to(DType::float32);
+      };
+      const Tensor weight = parameter(3);
+      const Tensor bias = parameter(4);
+      tensor::RunningStats stats{parameter(5), parameter(6)};
+      std::int64_t n = 0;  // which residual
+      expect_as_one_by_one(x, [&](const Tensor& each) {
+        const Tensor added = each.size(0) == 3 ? residual : residual.rows(n, n + 1);
+        if (each.size(0) == 1) ++n;
+        return cpu::batch_norm_act(each, weight, bias, stats, {.training = false, .relu = true}, added).y;
+      });
+    }
+}
+
+}  // namespace
+}  // namespace dcl::test
