@@ -45,10 +45,12 @@ Conv2dPath prepacked_conv2d_path(const Conv2dSizes& z) {
   return path == Conv2dPath::winograd && few ? Conv2dPath::packed : path;
 }
 
+bool takes_all_tiles() { return all_tiles().load(std::memory_order_relaxed); }
+
 bool tiles_pay(const Conv2dSizes& z, Conv2dPath path) {
   const bool amx = tile_path() == TilePath::amx || tile_path() == TilePath::amx_emulated;
   if (!amx || path != Conv2dPath::packed) return false;
-  if (all_tiles().load(std::memory_order_relaxed)) return true;
+  if (takes_all_tiles()) return true;
   return z.out_rows() >= kMinTileRows && std::min(z.group_in(), z.group_out()) >= kMinTileChannels &&
          z.group_in() * z.group_out() >= kMinTileWeights;
 }

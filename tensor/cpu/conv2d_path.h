@@ -19,5 +19,6 @@ bool tiles_pay(const Conv2dSizes& z, Conv2dPath path);
 /// From then on they are taken wherever they can be, on processors with tiles: for tests on small pictures.
 /// Not to be called while an op runs.
 void take_all_tiles(bool enabled);
+bool takes_all_tiles();
 
 }  // namespace dcl::tensor::cpu

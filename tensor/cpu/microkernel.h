@@ -28,8 +28,8 @@ struct TileEnd {
   const T* bias = nullptr;             // [cols]; null: the tile is added to what c holds
   const T* const* residual = nullptr;  // a pointer a row, as c; or none
   bool relu = false;
-  bool stream =
-      false;  // past the caches (streaming.h), where c's rows begin cache lines; who says so flushes
+  /// Past the caches (streaming.h): c's rows begin cache lines. Who says so flushes.
+  bool stream = false;
 };
 
 template <class T>

@@ -194,7 +194,7 @@ class TileProduct {
     for (std::int64_t i = 0; i < rows; ++i) y[at(i)] = grid_.y + offsets_[at(strip.from + i)] + column;
     TileEnd<T> end{.bias = written_[at(strip.index)] ? nullptr : epilogue_.bias + column};
     end.stream = streams_ && sizes.cols == kernel_.cols && begins_line(y[0]);
-    if (!end.stream) prefetch(strip, column, last_block);
+    prefetch(strip, column, !end.stream, last_block && epilogue_.residual != nullptr);
     ResidualTile residual;
     if (last_block) {
       end.relu = epilogue_.relu;
@@ -213,13 +213,12 @@ class TileProduct {
 
   // Rows of y and of the residual lie far apart, each in a place of its own, where the processor does not
   // expect the next access. Asked for here, they arrive while the sum runs.
-  void prefetch(const Strip& strip, std::int64_t column, bool last_block) const {
+  void prefetch(const Strip& strip, std::int64_t column, bool y, bool residual) const {
     constexpr auto line = static_cast<std::int64_t>(64 / sizeof(T));
     for (std::int64_t i = strip.from; i < strip.to; ++i)
       for (std::int64_t c = 0; c < kernel_.cols; c += line) {
-        __builtin_prefetch(grid_.y + offsets_[at(i)] + column + c, 1);
-        if (last_block && epilogue_.residual != nullptr)
-          __builtin_prefetch(epilogue_.residual + offsets_[at(i)] + column + c);
+        if (y) __builtin_prefetch(grid_.y + offsets_[at(i)] + column + c, 1);
+        if (residual) __builtin_prefetch(epilogue_.residual + offsets_[at(i)] + column + c);
       }
   }
 
@@ -250,9 +249,11 @@ class TileProduct {
   const RowGrid<T>& grid_;
   const bool in_place_ = windows_.plain_rows() &&
                          windows_.pixel_stride * static_cast<std::int64_t>(sizeof(T)) <= kMaxBytesInPlace;
-  // Of sums that are written once, to pixels each of which begins a cache line if the first one does.
-  const bool streams_ = grid_.stream && b_.blocks() == 1 && whole_lines(grid_.pixel_stride) &&
-                        whole_lines(grid_.row_stride) && whole_lines(grid_.image_stride);
+  // Of sums that are written once, in whole cache lines, to pixels each of which begins a cache line if the
+  // first one does.
+  const bool streams_ = grid_.stream && b_.blocks() == 1 && whole_lines(kernel_.cols) &&
+                        whole_lines(grid_.pixel_stride) && whole_lines(grid_.row_stride) &&
+                        whole_lines(grid_.image_stride);
   std::int64_t begin_ = 0;  // first row of the tile
   Tensor storage_;
   T* packed_;

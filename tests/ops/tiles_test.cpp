@@ -47,6 +47,9 @@ const std::vector<Row>& rows() {
                                     {{2, 6, 6, 64}, 64, 3, {.padding = 1, .groups = 2}},
                                     {{1, 1, 1, 1}, 1, 1, {}},
                                     {{1, 30, 30, 7}, 5, 2, {.stride = 3}},
+                                    {{1, 75, 80, 3}, 64, 7, {.stride = 2, .padding = 3}},
+                                    {{1, 20, 1, 32}, 8, 2, {.padding = 16}},
+                                    {{1, 9, 9, 32}, 8, 3, {.stride = 2, .dilation = 2}},
                                     {{0, 4, 4, 8}, 8, 3, {.padding = 1}},
                                     {{0, 8, 8, 64}, 64, 3, {.padding = 1}}};
   return all;
@@ -198,6 +201,31 @@ TEST(Tiles, SixProductsRoundAsAPlainFloatProductDoes) {
       EXPECT_LE(rms_error(tiles.dweight, exact.dweight), allowed * rms_error(plain.dweight, exact.dweight))
           << path << ", " << channels;
     });
+  }
+}
+
+// The choice by rows, channels, and weights of a tap.
+TEST(Tiles, AreTakenForFloatsWhereTheyPay) {
+  struct Choice {
+    Shape x, weight;
+    bool tiles;
+  };
+  const std::vector<Choice> all{
+      {{16, 14, 14, 1024}, {256, 1, 1, 1024}, true}, {{1, 46, 45, 256}, {256, 1, 1, 256}, true},
+      {{1, 45, 45, 256}, {256, 1, 1, 256}, false},   {{16, 7, 7, 512}, {2048, 1, 1, 512}, false},
+      {{16, 56, 56, 64}, {1024, 1, 1, 64}, false},   {{16, 28, 28, 128}, {512, 1, 1, 128}, true},
+      {{16, 56, 56, 256}, {128, 1, 1, 256}, false},  {{16, 224, 224, 3}, {64, 7, 7, 3}, false}};
+  const auto pay = [](const Choice& c) {
+    return cpu::tiles_pay(tensor::conv2d_sizes(c.x, c.weight, {}), cpu::Conv2dPath::packed);
+  };
+  for (const Choice& each : all) {
+    {
+      const OnTilePath amx(cpu::TilePath::amx_emulated);
+      EXPECT_EQ(pay(each), each.tiles) << each.x.str() << " " << each.weight.str();
+      EXPECT_FALSE(cpu::tiles_pay(tensor::conv2d_sizes(each.x, each.weight, {}), cpu::Conv2dPath::winograd));
+    }
+    const OnTilePath vectors(cpu::TilePath::vectors);
+    EXPECT_FALSE(pay(each));
   }
 }
 

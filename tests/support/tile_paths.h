@@ -25,11 +25,12 @@ class OnTilePath {
 class OnFloatTiles {
  public:
   OnFloatTiles() { tensor::cpu::take_all_tiles(true); }
-  ~OnFloatTiles() { tensor::cpu::take_all_tiles(false); }
+  ~OnFloatTiles() { tensor::cpu::take_all_tiles(before_); }
   OnFloatTiles(const OnFloatTiles&) = delete;
   OnFloatTiles& operator=(const OnFloatTiles&) = delete;
 
  private:
+  bool before_ = tensor::cpu::takes_all_tiles();
   OnTilePath amx_{tensor::cpu::TilePath::amx_emulated};
 };
 

@@ -2,7 +2,8 @@
 // threads.
 //
 // T is bfloat16, or float: then every number is split into three parts and six products are summed, which
-// keeps float32's accuracy (split.h).
+// keeps float32's accuracy (split.h). Of pictures of up to 8 channels an infinity or NaN may also make NaN in
+// outputs whose windows end up to 32 numbers before it (overlapped_rows.h).
 #pragma once
 
 #include <array>

@@ -267,8 +267,8 @@ void sum_parts(const float* parts, std::int64_t count, std::int64_t out_channels
   });
 }
 
-// How the sum is cut depends on the sizes only, so that the bits do not depend on the number of threads.
-// `out` is full of zeros.
+// How the sum is cut depends on the sizes and the processor's second-level cache only, so that the bits do
+// not depend on the number of threads. `out` is full of zeros.
 template <class Gradient, class T>
 void add_gradient(const Operands<T>& all, const Result& out) {
   const std::int64_t depth = all.x.depth();

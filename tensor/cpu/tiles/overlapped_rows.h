@@ -26,14 +26,17 @@ class OverlappedRows {
   /// True where `w` can be read this way.
   static bool fits(const Windows<T>& w) {
     return w.channels <= kMaxChannels && w.order.empty() && w.taps_touch() && w.taps_w.size() > 1 &&
-           std::is_sorted(w.taps_h.begin(), w.taps_h.end()) && w.out_h > 0;
+           !w.taps_h.empty() && std::is_sorted(w.taps_h.begin(), w.taps_h.end()) && w.out_h > 0;
   }
 
   /// Of at most `rows` output rows.
   OverlappedRows(const Windows<T>& w, std::int64_t rows)
       : w_(w),
         left_(std::max<std::int64_t>(-w.taps_w.front(), 0)),
-        row_stride_((std::max(left_ + w.in_w, (w.out_w + kMaxTileHeight) * w.step) + taps_w()) * w.channels +
+        row_stride_((std::max(left_ + w.in_w, std::max<std::int64_t>(w.taps_w.front(), 0) +
+                                                  (w.out_w + kMaxTileHeight) * w.step) +
+                     taps_w()) *
+                        w.channels +
                     2 * kBlockDepth),
         rows_((rows - 1) * w.step + w.taps_h.back() - w.taps_h.front() + 1),
         storage_(Tensor::zeros({kParts<T> * part_stride()}, {DType::bfloat16, {}})) {}

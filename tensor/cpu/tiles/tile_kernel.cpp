@@ -22,6 +22,7 @@ std::array<TileKernel, kPaths> make_kernels() {
   avx512.rows = kAvx512Rows;
   avx512.multiply = &multiply_avx512_bf16;
   avx512.store_bfloat16 = &store_avx512_bf16;
+  avx512.streams_bfloat16 = true;
   avx512.name = "vdpbf16ps";
   TileKernel& emulated = at(TilePath::amx_emulated);
   emulated.rows = 32;
@@ -32,7 +33,10 @@ std::array<TileKernel, kPaths> make_kernels() {
   amx = emulated;
   amx.multiply = &multiply_amx;
   // Processors with AMX have these too; who switched them off gets rounding by vectors.
-  if (avx512_bf16_ready()) amx.store_bfloat16 = &store_avx512_bf16;
+  if (avx512_bf16_ready()) {
+    amx.store_bfloat16 = &store_avx512_bf16;
+    amx.streams_bfloat16 = true;
+  }
   amx.name = "AMX";
   return all;
 }

@@ -45,7 +45,9 @@ struct StoreEnd {
   const float* bias = nullptr;         // [cols], or none
   const T* const* residual = nullptr;  // [rows] of cols, or none
   bool relu = false;
-  bool stream = false;  // whole lines past the caches (tensor/cpu/streaming.h); who says so flushes
+  /// Past the caches (tensor/cpu/streaming.h), where the kernel can and a row of y begins a cache line. Who
+  /// says so flushes.
+  bool stream = false;
 };
 
 struct TileKernel {
@@ -59,6 +61,8 @@ struct TileKernel {
   void (*add_float)(const float* c, TileRoom room, float* const* y);
   /// True where rows that lie a power of two apart are read as fast as others.
   bool any_stride;
+  /// True where store_bfloat16 can write past the caches; store_float can of plain sums.
+  bool streams_bfloat16 = false;
   std::string name;
 };
 

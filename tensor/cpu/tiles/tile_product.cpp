@@ -36,11 +36,17 @@ template <class T>
 class Task {
  public:
   Task(const TilePanels& b, const Epilogue<T>& end, const RowGrid<T>& grid)
-      : b_(b), end_(end), origin_(grid.y), stream_(grid.stream) {
+      : b_(b), end_(end), origin_(grid.y), stream_(grid.stream && can_stream(end)) {
     const std::int64_t blocks = b.size().blocks();
     for_each_product<T>(blocks,
                         [&](std::int64_t block, PartPair pair) { b_at_.push_back(b.at(pair.b, block)); });
   }
+
+  ~Task() {
+    if (stream_) hwy::FlushStream();
+  }
+  Task(const Task&) = delete;
+  Task& operator=(const Task&) = delete;
 
   /// a(block, part) is where a block begins, for row 0 of a strip; strips lie strip_stride apart.
   template <class At>
@@ -55,12 +61,6 @@ class Task {
   /// Row i of the result goes to y[i], or nowhere.
   std::vector<T*>& y() { return y_; }
 
-  ~Task() {
-    if (stream_) hwy::FlushStream();
-  }
-  Task(const Task&) = delete;
-  Task& operator=(const Task&) = delete;
-
   void multiply(const bfloat16* a, std::int64_t rows, std::int64_t first, std::int64_t last) {
     // One strip of rows at a time, in the first-level cache, against all of b in the second; or all strips,
     // in the second, against one panel.
@@ -73,16 +73,24 @@ class Task {
   }
 
  private:
+  bool can_stream(const Epilogue<T>& end) const {
+    if constexpr (std::is_same_v<T, float>)
+      return end.bias == nullptr && end.residual == nullptr && !end.relu;
+    else
+      return kernel_.streams_bfloat16;
+  }
+
   void multiply_tile(const bfloat16* a, std::int64_t i, std::int64_t rows, std::int64_t panel) {
     const std::int64_t column = panel * kTileCols;
     const TileRoom room{std::min(kernel_.rows, rows - i), std::min(kTileCols, b_.size().cols - column)};
+    const bool streams = stream_ && room.cols == kTileCols;
     std::array<T*, kMaxTileHeight> y;
     for (std::int64_t j = 0; j < room.rows; ++j) {
       T* const row = y_[static_cast<std::size_t>(i + j)];
       y[static_cast<std::size_t>(j)] = row == nullptr ? nullptr : row + column;
       // Rows lie far apart, where the processor does not expect the next access: asked for here, they arrive
       // while the products run.
-      if (!stream_) __builtin_prefetch(y[static_cast<std::size_t>(j)], 1);
+      if (!streams) __builtin_prefetch(y[static_cast<std::size_t>(j)], 1);
     }
     kernel_.multiply({.a = a,
                       .a_stride = a_stride_,
@@ -99,7 +107,7 @@ class Task {
     const StoreEnd<T> end{.bias = end_.bias == nullptr ? nullptr : end_.bias + column,
                           .residual = end_.residual == nullptr ? nullptr : residual.data(),
                           .relu = end_.relu,
-                          .stream = stream_};
+                          .stream = streams};
     if constexpr (std::is_same_v<T, float>)
       kernel_.store_float(c_.data(), room, end, y.data());
     else
@@ -245,12 +253,13 @@ void run_gathered(const Windows<T>& w, std::int64_t rows, const TilePanels& b, c
 template <class T>
 void run_overlapped(const Windows<T>& w, std::int64_t batch, const TilePanels& b,
                     const Epilogue<T>& end_of_sums, const RowGrid<T>& grid) {
-  constexpr std::int64_t kRows = 16;
-  const std::int64_t bands = divide_up(w.out_h, kRows);
+  // A few output rows share their input rows, which stay in the first-level cache.
+  const std::int64_t rows = std::min<std::int64_t>(16, divide_up(w.out_h, divide_up(num_threads(), batch)));
+  const std::int64_t bands = divide_up(w.out_h, rows);
   const std::int64_t tap_blocks = b.size().tap_blocks();
   parallel_for(batch * bands, 1, [&](std::int64_t begin, std::int64_t end) {
     Task<T> task(b, end_of_sums, grid);
-    OverlappedRows<T> left(w, kRows);
+    OverlappedRows<T> left(w, rows);
     task.set_left(left.pixel_stride(), tile_kernel().rows * left.pixel_stride(),
                   [&](std::int64_t block, std::int64_t part) {
                     return part * left.part_stride() + left.tap_row(block / tap_blocks) +
