@@ -43,13 +43,13 @@ void for_channels(std::int64_t channels, F body) {
 
 // Asks for the numbers that follow some way behind x: rows that are read beside each other look to the
 // processor like no stream.
-constexpr std::uintptr_t kAheadBytes = 2048;
+constexpr std::int64_t kAheadBytes = 2048;
 template <class X>
 HWY_INLINE void fetch_ahead(const X* x, std::int64_t count) {
-  // As a number: it may lie behind the array.
-  const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(x) + kAheadBytes;
-  for (std::uintptr_t at = begin; at < begin + static_cast<std::uintptr_t>(count) * sizeof(X); at += 64)
-    __builtin_prefetch(reinterpret_cast<const void*>(at));
+  const char* const begin =
+      reinterpret_cast<const char*>(x) + kAheadBytes;  // never read, so it may lie behind
+  for (std::int64_t at = 0; at < count * static_cast<std::int64_t>(sizeof(X)); at += 64)
+    __builtin_prefetch(begin + at);
 }
 
 // In T only what is relative to the first of these few rows; what that row is away from `shift`, by e, in
