@@ -4,6 +4,7 @@
 function(dcl_library name)
   cmake_parse_arguments(ARG "" "" "DEPENDS;PRIVATE_DEPENDS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "/tensor/cuda/")
   add_library(dcl_${name} STATIC ${sources})
   add_library(dcl::${name} ALIAS dcl_${name})
   set_target_properties(dcl_${name} PROPERTIES EXPORT_NAME ${name})

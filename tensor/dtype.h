@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "tensor/check.h"
+#include "tensor/host_device.h"
 
 namespace dcl::tensor {
 
@@ -18,14 +19,14 @@ struct bfloat16 {
   std::uint16_t bits = 0;
 
   bfloat16() = default;
-  explicit bfloat16(float value) : bits(round(value)) {}
-  constexpr explicit operator float() const {
+  DCL_HOST_DEVICE explicit bfloat16(float value) : bits(round(value)) {}
+  DCL_HOST_DEVICE constexpr explicit operator float() const {
     return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
   }
 
  private:
   // Without a branch, so that the compiler makes vectors of loops over it.
-  static std::uint16_t round(float value) {
+  DCL_HOST_DEVICE static std::uint16_t round(float value) {
     const auto u = std::bit_cast<std::uint32_t>(value);
     const std::uint32_t quiet = u | 0x400000U;
     const std::uint32_t nearest = u + 0x7FFFU + ((u >> 16) & 1U);

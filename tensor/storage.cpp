@@ -1,6 +1,7 @@
 #include "tensor/storage.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
@@ -204,6 +205,11 @@ Allocator& cpu_allocator() {
   return *instance;
 }
 
+std::atomic<bool>& poisons() {
+  static std::atomic<bool> flag{false};
+  return flag;
+}
+
 }  // namespace
 
 Allocator& allocator(Device device) {
@@ -211,8 +217,13 @@ Allocator& allocator(Device device) {
   return cpu_allocator();
 }
 
+void poison_new_blocks(bool enabled) { poisons().store(enabled); }
+
 Storage::Storage(std::int64_t bytes, Device device)
-    : data_(allocator(device).allocate(bytes)), bytes_(bytes), device_(device) {}
+    : data_(allocator(device).allocate(bytes)), bytes_(bytes), device_(device) {
+  if (poisons().load(std::memory_order_relaxed) && device.is_cpu())
+    std::memset(data_, 0xFF, static_cast<std::size_t>(bytes));
+}
 
 Storage::~Storage() { allocator(device_).release(data_, bytes_); }
 

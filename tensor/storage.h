@@ -30,6 +30,9 @@ class Allocator {
   virtual MemoryStats stats() const = 0;
 };
 
+/// From then on new blocks of every device are full of bits 1 (NaN, -1): tests see what an op left unwritten.
+void poison_new_blocks(bool enabled);
+
 /// The allocator of a device. Throws for CUDA in a build without it.
 Allocator& allocator(Device device);
 

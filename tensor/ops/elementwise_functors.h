@@ -7,11 +7,7 @@
 
 #include <cmath>
 
-#ifdef __CUDACC__
-#define DCL_HOST_DEVICE __host__ __device__
-#else
-#define DCL_HOST_DEVICE
-#endif
+#include "tensor/host_device.h"
 
 namespace dcl::tensor::functors {
 

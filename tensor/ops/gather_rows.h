@@ -2,12 +2,16 @@
 //
 //   x [R,…] of any type, index int64 [M] with values in [0, R), y [M,…]
 //
-// Throws, naming the position, for an index out of range.
+// Throws, naming the position, for an index out of range; on a GPU, where nobody waits for the numbers, such
+// a row of y is full of bits 1 (NaN), and adds nothing to a gradient.
 #pragma once
 
 #include "tensor/tensor.h"
 
 namespace dcl::tensor {
+
+/// y's shape. Throws where x has no rows or index is not int64 [M]; the numbers are not looked at.
+Shape gather_rows_shape(const Shape& x_shape, const Tensor& index);
 
 namespace cpu {
 Tensor gather_rows(const Tensor& x, const Tensor& index);

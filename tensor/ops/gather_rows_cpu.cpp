@@ -9,19 +9,15 @@ namespace {
 
 constexpr std::int64_t kGrainBytes = 1 << 17;
 
-// Checks index against x's rows; returns y's shape.
+// Numbers that are rows of x; returns y's shape.
 Shape check_index(const Shape& x_shape, const Tensor& index) {
-  check(x_shape.dim() >= 1, "gather_rows: x is a scalar, expected at least one dimension");
-  check_dtype("gather_rows", "index", index, DType::int64);
-  check_dim("gather_rows", "index", index, 1);
+  Shape y_shape = gather_rows_shape(x_shape, index);
   const std::int64_t rows = x_shape[0];
   const std::int64_t* numbers = index.data<std::int64_t>();
   for (std::int64_t i = 0; i < index.numel(); ++i)
     check(0 <= numbers[i] && numbers[i] < rows, "gather_rows: index[{}] is {}, x {} has {} rows", i,
           numbers[i], x_shape.str(), rows);
-  std::vector<std::int64_t> sizes = x_shape.sizes();
-  sizes[0] = index.numel();
-  return Shape(std::move(sizes));
+  return y_shape;
 }
 
 }  // namespace
