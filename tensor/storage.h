@@ -30,7 +30,10 @@ class Allocator {
   virtual MemoryStats stats() const = 0;
 };
 
-/// The allocator of a device. Throws for CUDA in a build without it.
+/// Whether DCL_ALLOCATOR says plain. Throws for what is neither plain nor caching.
+bool allocates_plainly();
+
+/// The allocator of a device. Throws for CUDA in a build without it, and where the GPU cannot be used.
 Allocator& allocator(Device device);
 
 class Storage {

@@ -4,7 +4,6 @@
 #include <mutex>
 #include <utility>
 
-#include "tensor/cuda/fill.h"
 #include "tensor/cuda/handles.h"
 
 namespace dcl::tensor::cuda {

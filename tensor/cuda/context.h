@@ -58,6 +58,10 @@ class StreamGuard {
 /// Waits for the current device.
 void synchronize();
 
+/// Whether kernels of this build can be loaded on the current device: cudaErrorNoKernelImageForDevice where
+/// it is of another architecture.
+cudaError_t kernel_status();
+
 }  // namespace dcl::tensor::cuda
 
 /// `DCL_CUDA("relu", cudaMemsetAsync(…));`

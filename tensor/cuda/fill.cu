@@ -2,8 +2,6 @@
 #include <cstring>
 
 #include "tensor/cuda/context.h"
-#include "tensor/cuda/fill.h"
-
 namespace dcl::tensor::cuda {
 
 namespace {
