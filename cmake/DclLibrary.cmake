@@ -1,10 +1,17 @@
 # dcl_library(NAME [DEPENDS targets…] [PRIVATE_DEPENDS targets…]): every *.cpp of the calling folder (and its
-# sub-folders) becomes the library dcl_NAME, which users link as dcl::NAME. Headers are included from the root:
-# "tensor/tensor.h".
+# sub-folders) becomes the library dcl_NAME, which users link as dcl::NAME; *.cu and what is in folders named cuda/
+# belong to it in a CUDA build only. Headers are included from the root: "tensor/tensor.h".
 function(dcl_library name)
   cmake_parse_arguments(ARG "" "" "DEPENDS;PRIVATE_DEPENDS" ${ARGN})
-  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
-  list(FILTER sources EXCLUDE REGEX "/tensor/cuda/")
+  file(GLOB_RECURSE sources RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} CONFIGURE_DEPENDS *.cpp *.cu)
+  if(DCL_CUDA_EMULATED)
+    list(FILTER sources EXCLUDE REGEX "(^|/)cuda/[^/]*\\.(cpp|cu)$|_cudnn")
+    dcl_emulate_cuda(sources)
+  elseif(DCL_CUDA)
+    list(FILTER sources EXCLUDE REGEX "(^|/)cuda/emulated/")
+  else()
+    list(FILTER sources EXCLUDE REGEX "\\.cu$|(^|/)cuda/")
+  endif()
   add_library(dcl_${name} STATIC ${sources})
   add_library(dcl::${name} ALIAS dcl_${name})
   set_target_properties(dcl_${name} PROPERTIES EXPORT_NAME ${name})

@@ -1,6 +1,7 @@
 option(DCL_BUILD_TESTS "Build the tests and the test tools" ON)
 option(DCL_BUILD_BENCH "Build the benchmarks" ON)
 option(DCL_BUILD_FUZZ "Build the fuzz targets (Clang with libFuzzer)" OFF)
+option(DCL_CUDA "Build the CUDA backend (needs nvcc, cuBLAS and cuDNN; no GPU)" OFF)
 option(DCL_WARNINGS_AS_ERRORS "Treat compiler warnings as errors" OFF)
 set(DCL_SANITIZE "" CACHE STRING "Sanitizers for -fsanitize=, such as address,undefined or thread")
 
@@ -15,13 +16,15 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
 # -ffp-contract=off: the same expression gives the same bits wherever the compiler puts it; kernels that want
 # fused multiply-adds ask for them by name.
-add_compile_options(-ffp-contract=off)
+add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>)
 if(DCL_SANITIZE)
-  add_compile_options(-fsanitize=${DCL_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  set(sanitize -fsanitize=${DCL_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:${sanitize}>")
   add_link_options(-fsanitize=${DCL_SANITIZE})
 endif()
 if(DCL_BUILD_FUZZ)
-  add_compile_options(-fsanitize=fuzzer-no-link)  # coverage; only the targets link libFuzzer and its main()
+  # Coverage; only the targets link libFuzzer and its main().
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fsanitize=fuzzer-no-link>)
 endif()
 
 # Paths relative to the source folder, so that another clone of the same commit finds the same objects.
@@ -29,6 +32,7 @@ find_program(DCL_CCACHE ccache)
 if(DCL_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1
                                   CCACHE_SLOPPINESS=pch_defines,time_macros ${DCL_CCACHE})
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
 endif()
 
 # Tests and test tools only call what is measured: in a release they are compiled for the compiler's speed.
@@ -36,23 +40,26 @@ function(dcl_compiled_quickly target)
   target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
 endfunction()
 
-# The warnings every target of ours is built with.
+# The warnings every target of ours is built with. What nvcc makes of a .cu file breaks the finer ones.
 function(dcl_warnings target)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast
-                                           -Woverloaded-virtual)
+  set(warnings -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Woverloaded-virtual)
+  set(cuda_warnings -Xcompiler=-Wall,-Wextra)
   # GCC 12 sees overlapping copies in "literal" + std::string (its bug 105651).
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-    target_compile_options(${target} PRIVATE -Wno-restrict)
+    list(APPEND warnings -Wno-restrict)
   endif()
   # libstdc++ 12's std::stable_sort calls what it deprecates itself; Clang names the caller.
   if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-    target_compile_options(${target} PRIVATE -Wno-deprecated-declarations)
+    list(APPEND warnings -Wno-deprecated-declarations)
   endif()
   # GCC's instrumented code looks uninitialised to GCC (its bug 105562: std::regex and others).
   if(DCL_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized)
+    list(APPEND warnings -Wno-maybe-uninitialized)
   endif()
   if(DCL_WARNINGS_AS_ERRORS)
-    target_compile_options(${target} PRIVATE -Werror)
+    list(APPEND warnings -Werror)
+    list(APPEND cuda_warnings -Werror=all-warnings -Xcompiler=-Werror)
   endif()
+  target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${warnings}>"
+                                           "$<$<COMPILE_LANGUAGE:CUDA>:${cuda_warnings}>")
 endfunction()

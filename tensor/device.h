@@ -34,20 +34,44 @@ inline constexpr bool has_cuda = false;
   fail("{}: the tensor is on a CUDA device, but this build has no CUDA backend", op);
 }
 
+/// Throws Error unless tensors can live and ops can run on `device`, in one line that begins with `what` (the
+/// flag that asked for it): "--device cuda: this build has no CUDA backend", "--device cuda: no CUDA device:
+/// …".
+void check_device(const char* what, Device device);
+
+/// Waits until `device` has done all that it was asked (a CPU always has), and throws what went wrong there.
+/// For clocks; copies to the host wait by themselves.
+void synchronize(Device device);
+
+/// While it lives, the calling thread's CUDA work goes to `device`; a CPU changes nothing.
+class DeviceScope {
+ public:
+  explicit DeviceScope(Device device);
+  ~DeviceScope();
+  DeviceScope(const DeviceScope&) = delete;
+  DeviceScope& operator=(const DeviceScope&) = delete;
+
+ private:
+  int before_ = -1;
+};
+
 }  // namespace dcl::tensor
 
 /// The one place that decides between the backends: `DCL_ON_DEVICE(x.device(), conv2d(x, weight, p))` calls
 /// dcl::tensor::cpu::conv2d or dcl::tensor::cuda::conv2d. In a build without CUDA the second name is only
 /// declared, and a tensor that claims to be there gives a clear error. An op that is dispatched here can be
 /// interrupted before it begins (tensor/interrupt.h), and is timed while somebody records (tensor/profile.h).
-#define DCL_ON_DEVICE(device_, ...)                                     \
-  [&]() -> decltype(auto) {                                             \
-    ::dcl::tensor::interruption_point();                                \
-    const ::dcl::tensor::ProfileScope profile_scope(#__VA_ARGS__);      \
-    if constexpr (::dcl::tensor::has_cuda) {                            \
-      if ((device_).is_cuda()) return ::dcl::tensor::cuda::__VA_ARGS__; \
-    } else if ((device_).is_cuda()) {                                   \
-      ::dcl::tensor::fail_without_cuda(#__VA_ARGS__);                   \
-    }                                                                   \
-    return ::dcl::tensor::cpu::__VA_ARGS__;                             \
+#define DCL_ON_DEVICE(device_, ...)                                \
+  [&]() -> decltype(auto) {                                        \
+    ::dcl::tensor::interruption_point();                           \
+    const ::dcl::tensor::ProfileScope profile_scope(#__VA_ARGS__); \
+    if constexpr (::dcl::tensor::has_cuda) {                       \
+      if ((device_).is_cuda()) {                                   \
+        const ::dcl::tensor::DeviceScope device_scope(device_);    \
+        return ::dcl::tensor::cuda::__VA_ARGS__;                   \
+      }                                                            \
+    } else if ((device_).is_cuda()) {                              \
+      ::dcl::tensor::fail_without_cuda(#__VA_ARGS__);              \
+    }                                                              \
+    return ::dcl::tensor::cpu::__VA_ARGS__;                        \
   }()

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "tensor/arena.h"
+#include "tensor/cuda/backend.h"
 
 namespace dcl::tensor {
 
@@ -195,11 +196,7 @@ class CachingAllocator final : public Allocator {
 Allocator& cpu_allocator() {
   // Never destroyed: tensors with static storage duration may outlive any order of destruction.
   static Allocator* const instance = []() -> Allocator* {
-    const char* set = std::getenv("DCL_ALLOCATOR");
-    const std::string_view choice = set == nullptr ? "caching" : set;
-    check(choice == "caching" || choice == "plain", "DCL_ALLOCATOR is '{}', expected caching or plain",
-          choice);
-    if (choice == "plain") return new PlainAllocator;
+    if (allocates_plainly()) return new PlainAllocator;
     return new CachingAllocator;
   }();
   return *instance;
@@ -212,8 +209,19 @@ std::atomic<bool>& poisons() {
 
 }  // namespace
 
+bool allocates_plainly() {
+  const char* set = std::getenv("DCL_ALLOCATOR");
+  const std::string_view choice = set == nullptr ? "caching" : set;
+  check(choice == "caching" || choice == "plain", "DCL_ALLOCATOR is '{}', expected caching or plain", choice);
+  return choice == "plain";
+}
+
 Allocator& allocator(Device device) {
-  if (device.is_cuda()) fail_without_cuda("allocator");
+  if constexpr (has_cuda) {
+    if (device.is_cuda()) return cuda::allocator(device.index);
+  } else if (device.is_cuda()) {
+    fail_without_cuda("allocator");
+  }
   return cpu_allocator();
 }
 

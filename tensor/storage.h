@@ -33,7 +33,10 @@ class Allocator {
 /// From then on new blocks of every device are full of bits 1 (NaN, -1): tests see what an op left unwritten.
 void poison_new_blocks(bool enabled);
 
-/// The allocator of a device. Throws for CUDA in a build without it.
+/// Whether DCL_ALLOCATOR says plain. Throws for what is neither plain nor caching.
+bool allocates_plainly();
+
+/// The allocator of a device. Throws for CUDA in a build without it, and where the GPU cannot be used.
 Allocator& allocator(Device device);
 
 class Storage {

@@ -3,17 +3,15 @@
 #include <algorithm>
 #include <cstring>
 
+#include "tensor/cuda/backend.h"
+
 namespace dcl::tensor {
 
 namespace {
 
 constexpr std::int64_t kMostElements = std::int64_t{1} << 56;  // so that sizes in bytes cannot overflow
 
-// Plain loops on host memory; a CUDA tensor is copied by the cuda backend's own functions.
-void check_host(const char* op, const Tensor& x) {
-  check(x.defined(), "{}: the tensor is undefined", op);
-  if (x.device().is_cuda()) fail_without_cuda(op);
-}
+void check_defined(const char* op, const Tensor& x) { check(x.defined(), "{}: the tensor is undefined", op); }
 
 template <class To, class From>
 To convert(From value) {
@@ -42,8 +40,10 @@ Tensor Tensor::empty(Shape shape, TensorOptions options) {
 
 Tensor Tensor::zeros(Shape shape, TensorOptions options) {
   Tensor t = empty(std::move(shape), options);
-  check_host("zeros", t);
-  if (t.numel() > 0) std::memset(t.raw(), 0, static_cast<std::size_t>(t.nbytes()));
+  if (t.device().is_cuda())
+    t.fill(0);
+  else if (t.numel() > 0)
+    std::memset(t.raw(), 0, static_cast<std::size_t>(t.nbytes()));
   return t;
 }
 
@@ -117,10 +117,20 @@ Tensor Tensor::to(DType dtype) const {
   return t;
 }
 
+Tensor Tensor::to(Device device) const {
+  check_defined("to", *this);
+  if (device == this->device()) return *this;
+  Tensor t = empty(shape_, {dtype_, device});
+  t.copy_from(*this);
+  return t;
+}
+
 void Tensor::copy_from(const Tensor& source) {
-  check_host("copy_from", *this);
-  check_host("copy_from", source);
+  check_defined("copy_from", *this);
   check_shape("copy_from", "source", source, shape_);
+  if constexpr (has_cuda) {
+    if (device().is_cuda() || source.device().is_cuda()) return cuda::copy(*this, source);
+  }
   if (source.dtype_ == dtype_) {
     if (numel_ > 0) std::memmove(raw(), source.raw(), static_cast<std::size_t>(nbytes()));
     return;
@@ -133,19 +143,27 @@ void Tensor::copy_from(const Tensor& source) {
 }
 
 void Tensor::fill(double value) {
-  check_host("fill", *this);
-  dispatch_any(dtype_, "fill", [&]<class T>() { std::fill_n(data<T>(), numel_, convert<T>(value)); });
+  check_defined("fill", *this);
+  dispatch_any(dtype_, "fill", [&]<class T>() {
+    const T element = convert<T>(value);
+    if constexpr (has_cuda) {
+      if (device().is_cuda()) return cuda::fill(*this, &element);
+    }
+    std::fill_n(data<T>(), numel_, element);
+  });
 }
 
 double Tensor::item() const {
-  check_host("item", *this);
+  check_defined("item", *this);
   check(numel_ == 1, "item: {} has {} elements, expected 1", shape_.str(), numel_);
+  if (device().is_cuda()) return to(Device{}).item();
   return dispatch_any(dtype_, "item", [&]<class T>() { return convert<double>(*data<T>()); });
 }
 
 template <class T>
 std::vector<T> Tensor::to_vector() const {
-  check_host("to_vector", *this);
+  check_defined("to_vector", *this);
+  if (device().is_cuda()) return to(Device{}).to_vector<T>();
   std::vector<T> values(static_cast<std::size_t>(numel_));
   dispatch_any(dtype_, "to_vector", [&]<class From>() {
     std::transform(data<From>(), data<From>() + numel_, values.begin(), convert<T, From>);

@@ -78,11 +78,15 @@ class Tensor {
   /// A copy in another type (round to nearest even for bfloat16, truncation for integers); itself when it
   /// already has it.
   Tensor to(DType dtype) const;
-  /// Overwrites the numbers with those of a tensor of the same shape, converting the type where it differs.
+  /// A copy on another device; itself when it is there already.
+  Tensor to(Device device) const;
+  /// Overwrites the numbers with those of a tensor of the same shape, converting the type where it differs
+  /// and moving them where the device does. A host tensor may be changed as soon as this returns; only a copy
+  /// to the host waits for the GPU.
   void copy_from(const Tensor& source);
   void fill(double value);
 
-  /// The only element, as double. Throws unless numel() == 1.
+  /// The only element, as double. Throws unless numel() == 1. This and to_vector() wait for the GPU.
   double item() const;
   /// All elements, converted to T.
   template <class T>

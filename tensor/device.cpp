@@ -1,0 +1,34 @@
+#include "tensor/device.h"
+
+#include "tensor/cuda/backend.h"
+
+namespace dcl::tensor {
+
+void check_device(const char* what, Device device) {
+  if (device.is_cpu()) return;
+  check(has_cuda, "{}: this build has no CUDA backend", what);
+  if constexpr (has_cuda) {
+    const std::string why = cuda::why_unusable(device.index);
+    check(why.empty(), "{}: {}", what, why);
+  }
+}
+
+void synchronize(Device device) {
+  if constexpr (has_cuda) {
+    if (device.is_cuda()) cuda::synchronize(device.index);
+  }
+}
+
+DeviceScope::DeviceScope([[maybe_unused]] Device device) {
+  if constexpr (has_cuda) {
+    if (device.is_cuda()) before_ = cuda::use_device(device.index);
+  }
+}
+
+DeviceScope::~DeviceScope() {
+  if constexpr (has_cuda) {
+    if (before_ >= 0) cuda::return_to_device(before_);
+  }
+}
+
+}  // namespace dcl::tensor
