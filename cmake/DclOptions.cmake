@@ -1,6 +1,7 @@
 option(DCL_BUILD_TESTS "Build the tests and the test tools" ON)
 option(DCL_BUILD_BENCH "Build the benchmarks" ON)
 option(DCL_BUILD_FUZZ "Build the fuzz targets (Clang with libFuzzer)" OFF)
+option(DCL_CUDA_EMULATED "Build the CUDA backend's kernels as C++ on the host: for tests without a GPU" OFF)
 option(DCL_CUDA "Build the CUDA backend (needs nvcc, cuBLAS and cuDNN; no GPU)" OFF)
 option(DCL_WARNINGS_AS_ERRORS "Treat compiler warnings as errors" OFF)
 set(DCL_SANITIZE "" CACHE STRING "Sanitizers for -fsanitize=, such as address,undefined or thread")

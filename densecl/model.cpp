@@ -46,10 +46,11 @@ void check_options(const ModelOptions& o) {
 void fill_queue(Tensor& queue, std::uint64_t seed, const char* name) {
   tensor::RandomStream random(
       {.seed = seed, .purpose = tensor::Purpose::queue, .sample = tensor::hash_name(name)});
+  Tensor drawn = Tensor::empty(queue.shape(), {queue.dtype(), {}});  // the same bits on every device
   tensor::dispatch_float(queue.dtype(), "queue", [&]<class T>() {
-    std::generate_n(queue.data<T>(), queue.numel(), [&] { return static_cast<T>(random.normal()); });
+    std::generate_n(drawn.data<T>(), drawn.numel(), [&] { return static_cast<T>(random.normal()); });
   });
-  queue.copy_from(DCL_ON_DEVICE(queue.device(), normalize(queue)));
+  queue.copy_from(DCL_ON_DEVICE(drawn.device(), normalize(drawn)));
 }
 
 Tensor unit_rows(const Tensor& x) { return DCL_ON_DEVICE(x.device(), normalize(x)); }

@@ -11,8 +11,9 @@ bool is_queue(const std::string& name) { return name == "queue" || name == "queu
 }  // namespace
 
 Tensor to_file_layout(const std::string& name, const Tensor& tensor) {
-  if (is_queue(name)) return nn::transposed(tensor);
-  const Tensor out = nn::to_pytorch_layout(tensor);
+  const Tensor host = tensor.to(tensor::Device{});
+  if (is_queue(name)) return nn::transposed(host);
+  const Tensor out = nn::to_pytorch_layout(host);
   return out.shares_with(tensor) ? out.clone() : out;
 }
 

@@ -7,6 +7,8 @@
 #include "tensor/device.h"
 #include "tensor/interrupt.h"
 #include "tensor/ops/concat.h"
+#include "tensor/ops/elementwise.h"
+#include "tensor/ops/reduce.h"
 #include "tensor/random.h"
 
 namespace dcl::densecl {
@@ -15,6 +17,10 @@ namespace {
 
 bool all_finite(const Tensor& tensor) {
   if (!tensor.defined() || tensor.dtype() != tensor::DType::float32) return true;
+  if (tensor.device().is_cuda()) {  // 0·x is NaN just where x is not finite
+    const Tensor zeros = DCL_ON_DEVICE(tensor.device(), scale(tensor.reshape({-1}), 0));
+    return DCL_ON_DEVICE(tensor.device(), sum(zeros, {0}, false)).item() == 0;
+  }
   const float* values = tensor.data<float>();
   return std::all_of(values, values + tensor.numel(), [](float value) { return std::isfinite(value); });
 }
@@ -96,8 +102,8 @@ TrainStep::Keys TrainStep::differentiate(const data::Batch& batch, std::int64_t 
       result.nonfinite = first_nonfinite(step_tensors(batch, model_, out)).value_or("loss");
       return keys;
     }
-    autograd::backward(out.loss,
-                       Tensor::full(out.loss.shape(), 1.0 / static_cast<double>(config_.accumulate)));
+    autograd::backward(out.loss, Tensor::full(out.loss.shape(), 1.0 / static_cast<double>(config_.accumulate),
+                                              out.loss.value().options()));
     keys.global.push_back(out.keys);
     if (model_.dense()) keys.dense.push_back(out.dense_keys);
   }
@@ -107,11 +113,16 @@ TrainStep::Keys TrainStep::differentiate(const data::Batch& batch, std::int64_t 
 
 StepOutput TrainStep::forward(const data::Batch& batch, std::int64_t step, std::int64_t part, double lambda) {
   const std::int64_t size = batch.query_view.size(0) / config_.accumulate;
-  const Tensor query = batch.query_view.rows(part * size, (part + 1) * size);
-  const Tensor key = batch.key_view.rows(part * size, (part + 1) * size);
-  const Tensor weight = Tensor::scalar(lambda);
-  return part == 0 ? model_.forward(query, key, permutation(step, part), weight)
-                   : model_.forward_more(query, key, permutation(step, part), weight);
+  const tensor::Device device = model_.options().options.device;
+  const auto part_of = [&](const Tensor& view) {
+    return view.rows(part * size, (part + 1) * size).to(device);
+  };
+  const Tensor query = part_of(batch.query_view);
+  const Tensor key = part_of(batch.key_view);
+  const Tensor order = permutation(step, part).to(device);
+  const Tensor weight = Tensor::scalar(lambda).to(device);
+  return part == 0 ? model_.forward(query, key, order, weight)
+                   : model_.forward_more(query, key, order, weight);
 }
 
 void TrainStep::accumulate(StepResult& result, const StepOutput& out) const {
@@ -127,7 +138,7 @@ void TrainStep::update(const Keys& keys, double lr) {
     if (parts.empty()) return Tensor();
     return parts.size() == 1 ? parts.front() : DCL_ON_DEVICE(parts.front().device(), concat(parts));
   };
-  optimizer_.step(Tensor::scalar(lr));
+  optimizer_.step(Tensor::scalar(lr).to(model_.options().options.device));
   model_.enqueue(joined(keys.global), joined(keys.dense));
 }
 

@@ -7,10 +7,12 @@ namespace dcl::nn {
 namespace {
 template <class Draw>
 void fill_with(Tensor& weight, const char* name, const Draw& draw) {
+  Tensor drawn = Tensor::empty(weight.shape(), {weight.dtype(), {}});  // the same bits on every device
   tensor::dispatch_float(weight.dtype(), name, [&]<class T>() {
-    T* values = weight.data<T>();
+    T* values = drawn.data<T>();
     for (std::int64_t i = 0; i < weight.numel(); ++i) values[i] = static_cast<T>(draw());
   });
+  weight.copy_from(drawn);
 }
 }  // namespace
 

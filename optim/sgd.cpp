@@ -62,7 +62,8 @@ void Sgd::load_state(const State& state) {
   }
   for (auto& slot : slots_) {
     const auto found = buffers.find(slot.name);
-    slot.momentum_buffer = found == buffers.end() ? Tensor() : found->second.clone();
+    slot.momentum_buffer = found == buffers.end() ? Tensor() : empty_like(slot.parameter.value());
+    if (slot.momentum_buffer.defined()) slot.momentum_buffer.copy_from(found->second);
   }
 }
 

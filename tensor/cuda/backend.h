@@ -24,6 +24,8 @@ void synchronize(int device);
 /// Throws where why_unusable() has something to say.
 Allocator& allocator(int device);
 
+/// Fills memory of `device` with bits 1.
+void poison(void* data, std::int64_t bytes, int device);
 /// Every element of x, which is on a CUDA device, becomes the one that `element` points to (in host memory,
 /// of x's type).
 void fill(Tensor& x, const void* element);

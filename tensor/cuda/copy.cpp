@@ -66,6 +66,11 @@ Tensor converted(const Tensor& from, DType dtype, Device wanted) {
 
 }  // namespace
 
+void poison(void* data, std::int64_t bytes, int device) {
+  const DeviceScope on({DeviceType::cuda, device});
+  DCL_CUDA("poison", cudaMemsetAsync(data, 0xFF, static_cast<std::size_t>(bytes), current_stream()));
+}
+
 void copy(Tensor& to, const Tensor& from) {
   if (to.numel() == 0) return;
   if (to.dtype() == from.dtype()) return copy_bytes(to, from);

@@ -4,20 +4,23 @@
 
 #include <cmath>
 
+#include "tensor/cuda/backend.h"
 #include "tests/ops/op_table.h"
 
 namespace dcl::test {
 
-#ifdef DCL_CUDA_EMULATED
-inline Tensor on_device(const Tensor& x) { return x; }
-inline Tensor to_host(const Tensor& x) { return x; }
-#define DCL_NEEDS_DEVICE() static_cast<void>(0)
-#else
-inline Tensor on_device(const Tensor& x) { return x.defined() ? x.to({tensor::DeviceType::cuda, 0}) : x; }
+#ifdef DCL_WITH_CUDA
+inline Tensor on_device(const Tensor& x) {
+  return x.defined() ? x.to(tensor::Device{tensor::DeviceType::cuda, 0}) : x;
+}
 inline Tensor to_host(const Tensor& x) { return x.defined() ? x.to(tensor::Device{}) : x; }
 /// Skips a test where there is no GPU.
 #define DCL_NEEDS_DEVICE() \
-  if (::dcl::tensor::cuda::device_count() == 0) GTEST_SKIP() << "no CUDA device"
+  if (const std::string why = ::dcl::tensor::cuda::why_unusable(0); !why.empty()) GTEST_SKIP() << why
+#else
+inline Tensor on_device(const Tensor& x) { return x; }
+inline Tensor to_host(const Tensor& x) { return x; }
+#define DCL_NEEDS_DEVICE() static_cast<void>(0)
 #endif
 
 /// Until the end of its scope new tensors are full of NaN.
