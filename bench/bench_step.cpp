@@ -49,10 +49,6 @@ struct Options {
   std::string start;
 };
 
-void check_backend(const Options& o) {
-  dcl::check(o.device == "cpu", "--device cuda: this build has no CUDA backend");
-}
-
 void add_flags(dcl::apps::CommandLine& line, Options& o) {
   constexpr std::int64_t kMany = 1'000'000'000;
   line.option("--arch", o.arch, "resnet18, 34, 50, 101 or 152");
@@ -74,7 +70,7 @@ void add_flags(dcl::apps::CommandLine& line, Options& o) {
       "print what the dense half took, and what its operations take at the rate of this run's other 1x1 "
       "convolutions");
   line.check([&o] {
-    check_backend(o);
+    if (o.device == "cuda") tensor::check_device("--device cuda", {tensor::DeviceType::cuda});
     dcl::check(!o.dense_half || o.method == "densecl", "--dense-half: --method {} has none", o.method);
   });
 }

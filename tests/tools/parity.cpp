@@ -46,7 +46,9 @@ int main(int argc, char** argv) {
   line.choice("--dtype", dtype, "f64 or f32 (also fp64, fp32)",
               {{"f64", "f64"}, {"f32", "f32"}, {"fp64", "f64"}, {"fp32", "f32"}});
   line.choice("--device", device, "cpu or cuda", {{"cpu", "cpu"}, {"cuda", "cuda"}});
-  line.check([&] { dcl::check(device == "cpu", "--device cuda: this build has no CUDA backend"); });
+  line.check([&] {
+    if (device == "cuda") dcl::tensor::check_device("--device cuda", {dcl::tensor::DeviceType::cuda});
+  });
   return line.run(
       argc, argv, [&] { return run(path, dtype == "f64" ? DType::float64 : DType::float32); },
       dcl::apps::kUsedWrongly);
