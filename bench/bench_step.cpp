@@ -49,10 +49,6 @@ struct Options {
   std::string start;
 };
 
-void check_backend(const Options& o) {
-  dcl::check(o.device == "cpu", "--device cuda: this build has no CUDA backend");
-}
-
 void add_flags(dcl::apps::CommandLine& line, Options& o) {
   constexpr std::int64_t kMany = 1'000'000'000;
   line.option("--arch", o.arch, "resnet18, 34, 50, 101 or 152");
@@ -74,8 +70,10 @@ void add_flags(dcl::apps::CommandLine& line, Options& o) {
       "print what the dense half took, and what its operations take at the rate of this run's other 1x1 "
       "convolutions");
   line.check([&o] {
-    check_backend(o);
+    tensor::check_device("--device cuda", tensor::device_named(o.device));
     dcl::check(!o.dense_half || o.method == "densecl", "--dense-half: --method {} has none", o.method);
+    dcl::check(o.device == "cpu" || o.method != "forward",
+               "--method forward: features in evaluation mode are computed by the CPU, expected --device cpu");
   });
 }
 
@@ -115,29 +113,33 @@ void write_start(const densecl::ContrastiveModel& model, const Options& o) {
   tensor::io::write_safetensors(o.start, all);
 }
 
-// A step; it returns its loss.
-std::function<double()> training_step(densecl::ContrastiveModel& model, dcl::optim::Sgd& sgd,
+// A step; it gives its loss, which on a GPU is not waited for.
+std::function<Tensor()> training_step(densecl::ContrastiveModel& model, dcl::optim::Sgd& sgd,
                                       const Options& o) {
   std::vector<std::int64_t> order(static_cast<std::size_t>(o.batch));
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int64_t>(i);
-  return [&model, &sgd, query = random_pictures(o, 0), key = random_pictures(o, 1), lr = Tensor::scalar(0.03),
-          lambda = Tensor::scalar(0.5), permutation = Tensor::from(order, {o.batch})] {
+  const tensor::TensorOptions options = model.options().options;
+  const tensor::Device device = options.device;
+  return [&model, &sgd, query = random_pictures(o, 0).to(device), key = random_pictures(o, 1).to(device),
+          lr = Tensor::scalar(0.03, options), lambda = Tensor::scalar(0.5, options),
+          permutation = Tensor::from(order, {o.batch}).to(device)] {
     const auto out = model.forward(query, key, permutation, lambda);
     dcl::autograd::backward(out.loss);
     sgd.step(lr);
     sgd.zero_grad();  // here, as the trainer does: the next forward pass has their memory
     model.enqueue(out.keys, out.dense_keys);
-    return out.loss.value().item();
+    return out.loss.value();
   };
 }
 
-// The backbone's features in evaluation mode; it returns their sum.
-std::function<double()> forward_step(densecl::ContrastiveModel& model, const Options& o) {
+// The backbone's features in evaluation mode; it gives their sum.
+std::function<Tensor()> forward_step(densecl::ContrastiveModel& model, const Options& o) {
   const auto type = o.precision == "bf16" ? tensor::DType::bfloat16 : tensor::DType::float32;
   const auto net = std::make_shared<dcl::nn::FoldedResNet>(model.encoder_q().backbone(), type);
   return [net, pictures = random_pictures(o, 0).to(type)] {
     const Tensor features = net->forward(pictures).to(tensor::DType::float32);
-    return std::accumulate(features.data<float>(), features.data<float>() + features.numel(), 0.0);
+    return Tensor::scalar(
+        std::accumulate(features.data<float>(), features.data<float>() + features.numel(), 0.0));
   };
 }
 
@@ -147,17 +149,21 @@ struct Steps {
   std::optional<densecl::report::DenseHalf> dense_half;
 };
 
-Steps time_steps(const std::function<double()>& step, const Options& o) {
+Steps time_steps(const std::function<Tensor()>& step, const Options& o) {
+  const tensor::Device device = tensor::device_named(o.device);
   std::optional<tensor::ProfileRecording> recording;
   if (o.profile || o.dense_half) recording.emplace();
   Steps steps;
   for (int i = 0; i < o.warmup + o.steps; ++i) {
     if (i == o.warmup && recording) recording->restart();
+    tensor::synchronize(device);
     const auto start = std::chrono::steady_clock::now();
-    steps.losses.push_back(step());
+    const Tensor loss = step();
+    tensor::synchronize(device);
     if (i >= o.warmup)
       steps.seconds.push_back(
           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    steps.losses.push_back(loss.item());
   }
   if (o.profile) std::cout << densecl::report::profile_table(*recording, recording->now(), o.steps) << "\n\n";
   if (o.dense_half) {
@@ -179,6 +185,7 @@ void run(const Options& o) {
       {.method = o.method == "densecl" ? densecl::Method::densecl : densecl::Method::mocov2,
        .arch = o.arch,
        .queue = o.queue,
+       .options = {tensor::DType::float32, tensor::device_named(o.device)},
        .bfloat16 = o.precision == "bf16"});
   model.initialise(0);
   dcl::optim::Sgd sgd(model.parameters(), {.momentum = 0.9, .weight_decay = 1e-4});
@@ -197,6 +204,8 @@ void run(const Options& o) {
                               {"pairs_per_s", static_cast<double>(o.batch) / median(steps.seconds)},
                               {"peak_MiB", peak_mib()},
                               {"start_MiB", start}};
+  if (o.device == "cuda")
+    line["device_peak_MiB"] = tensor::allocator(tensor::device_named(o.device)).stats().peak >> 20;
   if (o.method != "forward") line["expected_MiB"] = std::lround(expected_mib(model, o));
   if (!o.start.empty()) line["losses"] = steps.losses;
   if (steps.dense_half)

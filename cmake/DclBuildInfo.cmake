@@ -10,4 +10,5 @@ file(CONFIGURE OUTPUT ${OUT} CONTENT
 #define DCL_BUILD_COMMIT \"${commit}\"
 #define DCL_BUILD_COMPILER \"${COMPILER}\"
 #define DCL_BUILD_BLAS \"${BLAS}\"
+#define DCL_BUILD_CUDA \"${CUDA}\"
 ")

@@ -18,6 +18,8 @@ endif()
 # Code of an architecture with an "a" runs on that one alone: PTX beside it would be of no use.
 set(CMAKE_CUDA_ARCHITECTURES ${DCL_CUDA_ARCHITECTURES})
 list(TRANSFORM CMAKE_CUDA_ARCHITECTURES APPEND -real REGEX "a$")
+list(TRANSFORM DCL_CUDA_ARCHITECTURES PREPEND sm_ OUTPUT_VARIABLE names)
+list(JOIN names ", " DCL_CUDA_NAMES)
 set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
 enable_language(CUDA)
 set(CMAKE_CUDA_STANDARD 20)
@@ -44,8 +46,6 @@ message(STATUS "CUDA ${CUDAToolkit_VERSION} for ${DCL_CUDA_ARCHITECTURES}, cuDNN
 
 # What dcl_tensor is made with in this build; everything that links it sees has_cuda.
 function(dcl_with_cuda target)
-  list(TRANSFORM DCL_CUDA_ARCHITECTURES PREPEND sm_ OUTPUT_VARIABLE names)
-  list(JOIN names ", " names)
-  target_compile_definitions(${target} PUBLIC DCL_WITH_CUDA PRIVATE "DCL_CUDA_ARCHITECTURES=\"${names}\"")
+  target_compile_definitions(${target} PUBLIC DCL_WITH_CUDA PRIVATE "DCL_CUDA_ARCHITECTURES=\"${DCL_CUDA_NAMES}\"")
   target_link_libraries(${target} PRIVATE CUDA::cudart_static CUDA::cublas CUDA::cublasLt CUDNN::cudnn)
 endfunction()

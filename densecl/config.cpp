@@ -100,7 +100,8 @@ void apply(TrainConfig& config, const SettingLayer& layer) {
 TrainConfig resolved(TrainConfig config) {
   if (config.output_dir.empty())
     config.output_dir = fmt::format("work_dirs/{}_{}_{}", config.method, config.arch, config.seed);
-  if (config.device == "auto") config.device = "cpu";
+  if (config.device == "auto")
+    config.device = tensor::why_unusable(tensor::device_named("cuda")).empty() ? "cuda" : "cpu";
   if (config.threads == 0) config.threads = tensor::cpu::num_threads();
   if (config.cos) config.schedule.clear();
   fill_augmentation(config);
@@ -132,6 +133,7 @@ ModelOptions model_options(const TrainConfig& config) {
   options.num_grid = config.num_grid;
   options.bn_groups = config.bn_groups;
   options.bfloat16 = config.precision == "bf16";
+  if (config.device == "cuda") options.options.device = tensor::device_named("cuda");
   return options;
 }
 

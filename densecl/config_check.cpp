@@ -10,6 +10,7 @@
 #include "densecl/config_fields.h"
 #include "nn/resnet.h"
 #include "tensor/check.h"
+#include "tensor/device.h"
 
 namespace dcl::densecl {
 
@@ -50,7 +51,9 @@ void check_choices(const TrainConfig& config) {
   if (!config.aug.empty()) check_choice("aug", config.aug, recipes);
   check_choice("on-bad-image", config.on_bad_image, std::array<std::string, 2>{"replace", "stop"});
   check_choice("device", config.device, std::array<std::string, 3>{"auto", "cpu", "cuda"});
-  check(config.device != "cuda", "--device cuda: this build has no CUDA backend, expected auto or cpu");
+  check(tensor::has_cuda || config.device != "cuda",
+        "--device cuda: this build has no CUDA backend, expected auto or cpu");
+  if (config.device == "cuda") tensor::check_device("--device cuda", tensor::device_named(config.device));
   check_choice("precision", config.precision, std::array<std::string, 3>{"fp32", "bf16", "fp64"});
   check(config.precision != "fp64", "--precision fp64: training is in fp32 or bf16");
 }

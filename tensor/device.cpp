@@ -4,13 +4,17 @@
 
 namespace dcl::tensor {
 
+std::string why_unusable(Device device) {
+  if (device.is_cpu()) return "";
+  if constexpr (has_cuda)
+    return cuda::why_unusable(device.index);
+  else
+    return "this build has no CUDA backend";
+}
+
 void check_device(const char* what, Device device) {
-  if (device.is_cpu()) return;
-  check(has_cuda, "{}: this build has no CUDA backend", what);
-  if constexpr (has_cuda) {
-    const std::string why = cuda::why_unusable(device.index);
-    check(why.empty(), "{}: {}", what, why);
-  }
+  const std::string why = why_unusable(device);
+  check(why.empty(), "{}: {}", what, why);
 }
 
 void synchronize(Device device) {

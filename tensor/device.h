@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "tensor/check.h"
 #include "tensor/interrupt.h"
@@ -34,9 +35,17 @@ inline constexpr bool has_cuda = false;
   fail("{}: the tensor is on a CUDA device, but this build has no CUDA backend", op);
 }
 
-/// Throws Error unless tensors can live and ops can run on `device`, in one line that begins with `what` (the
-/// flag that asked for it): "--device cuda: this build has no CUDA backend", "--device cuda: no CUDA device:
-/// …".
+/// "cpu" or "cuda", the first GPU.
+inline Device device_named(std::string_view name) {
+  check(name == "cpu" || name == "cuda", "device '{}', expected cpu or cuda", name);
+  return {name == "cpu" ? DeviceType::cpu : DeviceType::cuda};
+}
+
+/// One line that says why tensors cannot live and ops cannot run on `device` ("this build has no CUDA
+/// backend", "no CUDA device: CUDA driver version is insufficient …", "this build is for sm_90a, the GPU … is
+/// sm_80"); empty where they can.
+std::string why_unusable(Device device);
+/// Throws that line, after `what` (the flag that asked for the device) and a colon.
 void check_device(const char* what, Device device);
 
 /// Waits until `device` has done all that it was asked (a CPU always has), and throws what went wrong there.

@@ -10,8 +10,7 @@
 
 namespace dcl::tensor::cuda {
 
-/// One line that says why nothing can run on this device ("no CUDA device: …"; "this build is for sm_90a, the
-/// GPU … is sm_80"); empty where it can.
+/// As tensor::why_unusable (tensor/device.h).
 std::string why_unusable(int device);
 
 /// Makes `device` the one that the calling thread works on; returns the one before.

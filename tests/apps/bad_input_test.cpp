@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "tensor/device.h"
 #include "tests/apps/training_run.h"
 
 namespace {
@@ -40,13 +41,19 @@ TEST(BadInput, FlagsAndValues) {
       {{"--accumulate", "4", "--bn-groups", "1"}, "one value a channel"},
       {{"--accumulate", "3"}, "--accumulate 3 does not divide --batch-size 4"},
       {{"--precision", "fp64"}, "--precision fp64: "},
-      {{"--device", "cuda"}, "--device cuda: "},
       {{"--config", "/nowhere.toml"}, "/nowhere.toml: No such file"},
       {{"--resume", "/nowhere.safetensors"}, "/nowhere.safetensors: "}};
   for (const auto& [flags, what] : table) {
     expect_refused(place().train("never", flags), what);
     EXPECT_FALSE(fs::exists(place().path("never"))) << what;
   }
+}
+
+TEST(BadInput, ADeviceThatIsNotThere) {
+  const std::string why = dcl::tensor::why_unusable({dcl::tensor::DeviceType::cuda});
+  if (why.empty()) GTEST_SKIP() << "this machine has a GPU that this build runs on";
+  expect_refused(place().train("never", {"--device", "cuda"}), "--device cuda: " + why);
+  EXPECT_FALSE(fs::exists(place().path("never")));
 }
 
 TEST(BadInput, ConfigurationFiles) {

@@ -9,6 +9,7 @@
 #include "densecl/augment_config.h"
 #include "densecl/config_fields.h"
 #include "tensor/check.h"
+#include "tensor/device.h"
 #include "tests/support/pictures.h"
 
 namespace {
@@ -168,7 +169,8 @@ TEST(Flags, HelpIsGroupedAndShowsEveryDefault) {
 TEST(Flags, VersionNamesCommitCompilerBlasAndCuda) {
   std::string text;
   EXPECT_FALSE(parse({"--version"}, &text));
-  for (const char* fact : {"commit: ", "compiler: ", "BLAS: ", "CUDA: none"})
+  for (const char* fact :
+       {"commit: ", "compiler: ", "BLAS: ", dcl::tensor::has_cuda ? "CUDA: 1" : "CUDA: none"})
     EXPECT_NE(text.find(fact), std::string::npos) << text;
 }
 

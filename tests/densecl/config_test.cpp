@@ -10,6 +10,7 @@
 #include "densecl/config_fields.h"
 #include "densecl/presets.h"
 #include "tensor/check.h"
+#include "tensor/device.h"
 
 namespace {
 
@@ -145,8 +146,10 @@ TEST(Config, NoNumberIsLeftWithoutARange) {
 }
 
 TEST(Config, WhatThisBuildLacksIsNamed) {
-  EXPECT_EQ(refusal_of({"", {{"device", "cuda"}}}),
-            "--device cuda: this build has no CUDA backend, expected auto or cpu");
+  const std::string why = dcl::tensor::why_unusable({dcl::tensor::DeviceType::cuda});
+  const std::string refused =
+      "--device cuda: " + why + (dcl::tensor::has_cuda ? "" : ", expected auto or cpu");
+  EXPECT_EQ(refusal_of({"", {{"device", "cuda"}}}), why.empty() ? "accepted" : refused);
   EXPECT_EQ(refusal_of({"", {{"precision", "fp64"}}}), "--precision fp64: training is in fp32 or bf16");
   EXPECT_EQ(refusal_of({"", {{"arch", "resnet5"}}}),
             "--arch: unknown arch 'resnet5', did you mean resnet50?");

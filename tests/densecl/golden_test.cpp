@@ -36,13 +36,13 @@ class GoldenCase : public testing::TestWithParam<std::string> {};
 
 TEST_P(GoldenCase, AgreesInDouble) {
   const json file = read_case(GetParam());
-  const auto worst = compare_case(file, run_case(file.at("case"), DType::float64), DType::float64);
+  const auto worst = compare_case(file, run_case(file.at("case"), {DType::float64, {}}), DType::float64);
   EXPECT_TRUE(worst.ok()) << worst.name << " differs by " << worst.worst << ", allowed " << worst.tolerance;
 }
 
 TEST_P(GoldenCase, LossesAgreeInFloat) {
   const json file = read_case(GetParam());
-  const auto worst = compare_case(file, run_case(file.at("case"), DType::float32), DType::float32);
+  const auto worst = compare_case(file, run_case(file.at("case"), {DType::float32, {}}), DType::float32);
   EXPECT_TRUE(worst.ok()) << worst.name << " differs by " << worst.worst << ", allowed " << worst.tolerance;
 }
 
@@ -50,7 +50,7 @@ TEST_P(GoldenCase, LossesAgreeInFloat) {
 TEST(GoldenCaseByTiles, LossesAgreeInFloat) {
   const OnFloatTiles tiles;
   const json file = read_case("mocov2_resnet18");
-  const auto worst = compare_case(file, run_case(file.at("case"), DType::float32), DType::float32);
+  const auto worst = compare_case(file, run_case(file.at("case"), {DType::float32, {}}), DType::float32);
   EXPECT_TRUE(worst.ok()) << worst.name << " differs by " << worst.worst << ", allowed " << worst.tolerance;
 }
 

@@ -78,7 +78,7 @@ void fill_model(ContrastiveModel& model) {
   model.bump_versions();
 }
 
-densecl::ModelOptions model_options(const json& c, DType dtype) {
+densecl::ModelOptions model_options(const json& c, tensor::TensorOptions options) {
   densecl::ModelOptions o;
   const auto method = c.at("method").get<std::string>();
   check(method == "densecl" || method == "moco_v2" || method == "mocov2",
@@ -94,7 +94,7 @@ densecl::ModelOptions model_options(const json& c, DType dtype) {
   // As in the reference, null and 0 mean the map's own cells.
   if (c.contains("num_grid") && !c["num_grid"].is_null() && c["num_grid"] != 0)
     o.num_grid = c["num_grid"].get<std::int64_t>();
-  o.options.dtype = dtype;
+  o.options = options;
   return o;
 }
 
@@ -156,22 +156,25 @@ Tensor case_pictures(const json& c, std::int64_t step, char view, DType dtype) {
   return Tensor::from(values, {n, h, h, 3}).to(dtype);
 }
 
-json run_case(const json& c, DType dtype) {
-  ContrastiveModel model(model_options(c, dtype));
+json run_case(const json& c, tensor::TensorOptions options) {
+  ContrastiveModel model(model_options(c, options));
   model.set_want_match_margin(true);
   fill_model(model);
   optim::Sgd sgd(model.parameters(), {.momentum = c.at("sgd_momentum").get<double>(),
                                       .weight_decay = c.at("weight_decay").get<double>()});
-  const Tensor lr = Tensor::scalar(c.at("lr").get<double>(), {dtype, {}});
-  const Tensor lambda = Tensor::scalar(model.dense() ? c.at("lambda").get<double>() : 0.0, {dtype, {}});
+  const Tensor lr = Tensor::scalar(c.at("lr").get<double>(), options);
+  const Tensor lambda = Tensor::scalar(model.dense() ? c.at("lambda").get<double>() : 0.0, options);
+  const auto pictures = [&](std::int64_t step, char view) {
+    return case_pictures(c, step, view, options.dtype).to(options.device);
+  };
   const auto batch = c.at("batch").get<std::int64_t>();
   json result;
   result["steps"] = json::array();
   for (std::int64_t s = 0; s < c.at("steps").get<std::int64_t>(); ++s) {
     const auto order = c.at("shuffle").at(static_cast<std::size_t>(s)).get<std::vector<std::int64_t>>();
     const auto size = static_cast<std::int64_t>(order.size());
-    const auto out = model.forward(case_pictures(c, s, 'q', dtype), case_pictures(c, s, 'k', dtype),
-                                   Tensor::from(order, {size}), lambda);
+    const auto out = model.forward(pictures(s, 'q'), pictures(s, 'k'),
+                                   Tensor::from(order, {size}).to(options.device), lambda);
     sgd.zero_grad();
     autograd::backward(out.loss);
     result["steps"].push_back(step_numbers(model, out, batch));

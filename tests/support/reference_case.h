@@ -21,7 +21,7 @@ tensor::Tensor case_pictures(const nlohmann::json& c, std::int64_t step, char vi
 /// Runs the steps of a case in float64 or float32 and returns what the reference's run() returns:
 /// {"steps": [{losses, "match_sum", "match_margin", "grad": {name: [norm, probe]}}], "final": {…},
 /// "queue_ptr"}.
-nlohmann::json run_case(const nlohmann::json& c, tensor::DType dtype);
+nlohmann::json run_case(const nlohmann::json& c, tensor::TensorOptions options);
 
 struct Difference {
   double worst = 0;      // |a - b| / max(1, |a|, |b|); infinite where a number is missing or not finite

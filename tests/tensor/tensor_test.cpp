@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <limits>
 #include <numeric>
+#include <string>
 
 #include <gtest/gtest.h>
 
@@ -144,9 +145,23 @@ TEST(Tensor, ChecksNameOpAndArgument) {
   expect_error([&] { check_dim("conv2d", "x", Tensor(), 4); }, {"conv2d: x is undefined"});
 }
 
-TEST(Tensor, ACudaTensorIsRefusedWithoutTheBackend) {
-  if (has_cuda) GTEST_SKIP() << "this build has CUDA";
-  expect_error([] { Tensor::empty({1}, {DType::float32, {DeviceType::cuda, 0}}); }, {"no CUDA backend"});
+TEST(Tensor, OnTheSameDeviceIsTheSameTensor) {
+  const Tensor x = counting({2, 3});
+  EXPECT_TRUE(x.to(Device{}).shares_with(x));
+  expect_error([] { Tensor().to(Device{}); }, {"to: the tensor is undefined"});
+}
+
+TEST(Tensor, ACudaTensorIsRefusedWhereNoneCanBe) {
+  const Device cuda{DeviceType::cuda, 0};
+  const std::string why = why_unusable(cuda);
+  if (why.empty()) GTEST_SKIP() << "this machine has a GPU that this build runs on";
+  EXPECT_NE(why.find(has_cuda ? "CUDA device" : "no CUDA backend"), std::string::npos) << why;
+  expect_error([&] { Tensor::empty({1}, {DType::float32, cuda}); }, {has_cuda ? why : "no CUDA backend"});
+  expect_error([&] { Tensor::zeros({1}).to(cuda); }, {has_cuda ? why : "no CUDA backend"});
+  expect_error([&] { check_device("--device cuda", cuda); }, {"--device cuda: " + why});
+  EXPECT_EQ(why_unusable({}), "");
+  check_device("--device cpu", {});
+  synchronize(Device{});
 }
 
 }  // namespace

@@ -23,11 +23,11 @@ json read_case(const std::string& path) {
   }
 }
 
-int run(const std::string& path, DType dtype) {
+int run(const std::string& path, dcl::tensor::TensorOptions options) {
   const json file = read_case(path);
   dcl::check(file.is_object() && file.contains("case") && file.contains("expected"),
              "{}: not a reference case, expected the keys case and expected", path);
-  const auto worst = dcl::test::compare_case(file, dcl::test::run_case(file.at("case"), dtype), dtype);
+  const auto worst = dcl::test::compare_case(file, dcl::test::run_case(file.at("case"), options), options.dtype);
   json line{{"ok", worst.ok()}, {"name", worst.name}, {"tolerance", worst.tolerance}};
   line["worst"] = std::min(worst.worst, std::numeric_limits<double>::max());  // JSON has no infinity
   std::cout << line.dump() << '\n';
@@ -46,8 +46,12 @@ int main(int argc, char** argv) {
   line.choice("--dtype", dtype, "f64 or f32 (also fp64, fp32)",
               {{"f64", "f64"}, {"f32", "f32"}, {"fp64", "f64"}, {"fp32", "f32"}});
   line.choice("--device", device, "cpu or cuda", {{"cpu", "cpu"}, {"cuda", "cuda"}});
-  line.check([&] { dcl::check(device == "cpu", "--device cuda: this build has no CUDA backend"); });
+  const auto options = [&] {
+    return dcl::tensor::TensorOptions{dtype == "f64" ? DType::float64 : DType::float32,
+                                      dcl::tensor::device_named(device)};
+  };
+  line.check([&] { dcl::tensor::check_device("--device cuda", options().device); });
   return line.run(
-      argc, argv, [&] { return run(path, dtype == "f64" ? DType::float64 : DType::float32); },
+      argc, argv, [&] { return run(path, options()); },
       dcl::apps::kUsedWrongly);
 }
