@@ -78,6 +78,7 @@ struct TrainConfig {
   std::int64_t threads = 0;  // 0: all processors of this process
   std::string device = "auto";
   std::string precision = "fp32";
+  std::string cuda_graph = "auto";
   bool deterministic = false;
   std::int64_t print_freq = 50;
   std::int64_t save_freq = 1;  // epochs

@@ -54,6 +54,13 @@ void check_choices(const TrainConfig& config) {
   check(tensor::has_cuda || config.device != "cuda",
         "--device cuda: this build has no CUDA backend, expected auto or cpu");
   if (config.device == "cuda") tensor::check_device("--device cuda", tensor::device_named(config.device));
+  check_choice("cuda-graph", config.cuda_graph, std::array<std::string, 3>{"auto", "on", "off"});
+  if (config.cuda_graph == "on") {
+    check(config.device != "cpu", "--cuda-graph on: expected --device cuda");
+    check(config.skip_nonfinite == 0,
+          "--cuda-graph on: --skip-nonfinite {} looks at the gradients before each update, expected 0",
+          config.skip_nonfinite);
+  }
   check_choice("precision", config.precision, std::array<std::string, 3>{"fp32", "bf16", "fp64"});
   check(config.precision != "fp64", "--precision fp64: training is in fp32 or bf16");
 }

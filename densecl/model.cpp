@@ -198,4 +198,9 @@ void ContrastiveModel::bump_versions() {
     for (auto& [name, variable] : encoder->parameters()) variable.bump_version();
 }
 
+void ContrastiveModel::count_batches(std::int64_t n) {
+  for (auto& [name, tensor] : state())
+    if (name.ends_with(".num_batches_tracked")) *tensor.data<std::int64_t>() += n;
+}
+
 }  // namespace dcl::densecl

@@ -99,6 +99,8 @@ class ContrastiveModel {
   /// bump_versions() after writing to them.
   std::vector<NamedTensor> state() const;
   void bump_versions();
+  /// Adds `n` to every num_batches_tracked, for steps that were replayed (tensor/cuda/graph.h).
+  void count_batches(std::int64_t n);
 
  private:
   StepOutput forward_batch(const Tensor& query_view, const Tensor& key_view, const Tensor& permutation,

@@ -48,9 +48,9 @@ class Copy {
 };
 
 // In the order in which they enter the computation.
-std::vector<NamedTensor> step_tensors(const data::Batch& batch, const ContrastiveModel& model,
-                                      const StepOutput& out) {
-  std::vector<NamedTensor> all = {{"query_view", batch.query_view}, {"key_view", batch.key_view}};
+std::vector<NamedTensor> step_tensors(const Tensor& query_view, const Tensor& key_view,
+                                      const ContrastiveModel& model, const StepOutput& out) {
+  std::vector<NamedTensor> all = {{"query_view", query_view}, {"key_view", key_view}};
   for (auto& each : model.state()) all.push_back(each);
   for (const auto& each : {NamedTensor{"keys", out.keys},
                            {"dense_keys", out.dense_keys},
@@ -58,6 +58,14 @@ std::vector<NamedTensor> step_tensors(const data::Batch& batch, const Contrastiv
                            {"loss_dense", out.loss_dense}})
     all.push_back(each);
   return all;
+}
+
+// Its steps are equal from the second on (the first makes the momentum buffers), and the second has asked for
+// all the memory and plans that it needs.
+constexpr std::int64_t kStepsBeforeGraph = 2;
+
+bool wants_graph(const TrainConfig& config, const ContrastiveModel& model) {
+  return model.options().options.device.is_cuda() && config.cuda_graph != "off" && config.skip_nonfinite == 0;
 }
 
 }  // namespace
@@ -68,11 +76,39 @@ std::optional<std::string> first_nonfinite(const std::vector<NamedTensor>& tenso
   return found == tensors.end() ? std::nullopt : std::optional(found->name);
 }
 
+TrainStep::TrainStep(const TrainConfig& config, std::int64_t iterations, ContrastiveModel& model,
+                     optim::Sgd& optimizer)
+    : config_(config),
+      iterations_(iterations),
+      model_(model),
+      optimizer_(optimizer),
+      as_graph_(wants_graph(config, model)) {}
+
 StepResult TrainStep::run(const data::Batch& batch, const Position& position,
                           const std::function<bool()>& abandon) {
+  if (as_graph_ && eager_steps_ >= kStepsBeforeGraph) return run_graph(batch, position);
+  ++eager_steps_;
+  return run_eager(batch, position, abandon);
+}
+
+TrainStep::Inputs TrainStep::inputs(const data::Batch& batch, const Position& position) const {
+  const tensor::TensorOptions options = model_.options().options;
+  Inputs in;
+  in.query_view = batch.query_view.to(options.device);
+  in.key_view = batch.key_view.to(options.device);
+  for (std::int64_t part = 0; part < config_.accumulate; ++part)
+    in.orders.push_back(permutation(position.step, part).to(options.device));
+  in.lambda = Tensor::scalar(lambda(position.step), options);
+  in.lr = Tensor::scalar(lr(position), options);
+  return in;
+}
+
+StepResult TrainStep::run_eager(const data::Batch& batch, const Position& position,
+                                const std::function<bool()>& abandon) {
   StepResult result;
   result.lr = lr(position);
   result.lambda = lambda(position.step);
+  const Inputs in = inputs(batch, position);
   std::optional<Copy> statistics;
   std::optional<Copy> before;
   if (config_.skip_nonfinite > 0) statistics.emplace(model_, is_statistic);
@@ -81,48 +117,90 @@ StepResult TrainStep::run(const data::Batch& batch, const Position& position,
   Keys keys;
   try {
     const tensor::InterruptScope scope(abandon);
-    keys = differentiate(batch, position.step, result);
+    keys = differentiate(in, result);
   } catch (const tensor::Interrupted&) {
     before->restore();
     model_.bump_versions();
     result.abandoned = true;
   }
   if (result.nonfinite && statistics) statistics->restore();
-  if (!result.nonfinite && !result.abandoned) update(keys, result.lr);
+  if (!result.nonfinite && !result.abandoned) update(keys, in.lr);
   optimizer_.zero_grad();
   return result;
 }
 
-TrainStep::Keys TrainStep::differentiate(const data::Batch& batch, std::int64_t step, StepResult& result) {
+TrainStep::Keys TrainStep::differentiate(const Inputs& in, StepResult& result) {
   Keys keys;
   for (std::int64_t part = 0; part < config_.accumulate; ++part) {
-    const StepOutput out = forward(batch, step, part, result.lambda);
+    const StepOutput out = forward(in, part);
     accumulate(result, out);
     if (!std::isfinite(out.loss.value().item())) {
-      result.nonfinite = first_nonfinite(step_tensors(batch, model_, out)).value_or("loss");
+      result.nonfinite =
+          first_nonfinite(step_tensors(in.query_view, in.key_view, model_, out)).value_or("loss");
       return keys;
     }
-    autograd::backward(out.loss, Tensor::full(out.loss.shape(), 1.0 / static_cast<double>(config_.accumulate),
-                                              out.loss.value().options()));
-    keys.global.push_back(out.keys);
-    if (model_.dense()) keys.dense.push_back(out.dense_keys);
+    backward(out, keys);
   }
   if (config_.skip_nonfinite > 0) result.nonfinite = first_nonfinite_gradient();
   return keys;
 }
 
-StepOutput TrainStep::forward(const data::Batch& batch, std::int64_t step, std::int64_t part, double lambda) {
-  const std::int64_t size = batch.query_view.size(0) / config_.accumulate;
-  const tensor::Device device = model_.options().options.device;
-  const auto part_of = [&](const Tensor& view) {
-    return view.rows(part * size, (part + 1) * size).to(device);
-  };
-  const Tensor query = part_of(batch.query_view);
-  const Tensor key = part_of(batch.key_view);
-  const Tensor order = permutation(step, part).to(device);
-  const Tensor weight = Tensor::scalar(lambda).to(device);
-  return part == 0 ? model_.forward(query, key, order, weight)
-                   : model_.forward_more(query, key, order, weight);
+StepOutput TrainStep::forward(const Inputs& in, std::int64_t part) {
+  const std::int64_t size = in.query_view.size(0) / config_.accumulate;
+  const Tensor query = in.query_view.rows(part * size, (part + 1) * size);
+  const Tensor key = in.key_view.rows(part * size, (part + 1) * size);
+  const Tensor& order = in.orders[static_cast<std::size_t>(part)];
+  return part == 0 ? model_.forward(query, key, order, in.lambda)
+                   : model_.forward_more(query, key, order, in.lambda);
+}
+
+void TrainStep::backward(const StepOutput& out, Keys& keys) const {
+  autograd::backward(out.loss, Tensor::full(out.loss.shape(), 1.0 / static_cast<double>(config_.accumulate),
+                                            out.loss.value().options()));
+  keys.global.push_back(out.keys);
+  if (model_.dense()) keys.dense.push_back(out.dense_keys);
+}
+
+void TrainStep::capture(Graph& graph) {
+  if constexpr (tensor::has_cuda) {
+    graph.work = tensor::cuda::make_work_graph(model_.options().options.device);
+    graph.work->capture([&] {
+      Keys keys;
+      for (std::int64_t part = 0; part < config_.accumulate; ++part) {
+        graph.outputs.push_back(forward(graph.inputs, part));
+        backward(graph.outputs.back(), keys);
+      }
+      update(keys, graph.inputs.lr);
+      optimizer_.zero_grad();
+    });
+  }
+}
+
+StepResult TrainStep::run_graph(const data::Batch& batch, const Position& position) {
+  if (graph_ == nullptr) {  // its inputs are this step's
+    graph_ = std::make_unique<Graph>(Graph{inputs(batch, position), {}, nullptr});
+    capture(*graph_);
+  } else {
+    Inputs& in = graph_->inputs;
+    in.query_view.copy_from(batch.query_view);
+    in.key_view.copy_from(batch.key_view);
+    for (std::int64_t part = 0; part < config_.accumulate; ++part)
+      in.orders[static_cast<std::size_t>(part)].copy_from(permutation(position.step, part));
+    in.lambda.fill(lambda(position.step));
+    in.lr.fill(lr(position));
+    model_.count_batches(config_.accumulate);  // which the host counts; the first time capture() did
+  }
+  if constexpr (tensor::has_cuda) graph_->work->replay();
+  model_.bump_versions();
+  StepResult result;
+  result.lr = lr(position);
+  result.lambda = lambda(position.step);
+  for (const StepOutput& out : graph_->outputs) accumulate(result, out);
+  if (!std::isfinite(result.loss))
+    result.nonfinite = first_nonfinite(step_tensors(graph_->inputs.query_view, graph_->inputs.key_view,
+                                                    model_, graph_->outputs.front()))
+                           .value_or("loss");
+  return result;
 }
 
 void TrainStep::accumulate(StepResult& result, const StepOutput& out) const {
@@ -133,12 +211,12 @@ void TrainStep::accumulate(StepResult& result, const StepOutput& out) const {
   result.top1 += share * out.top1.item();
 }
 
-void TrainStep::update(const Keys& keys, double lr) {
+void TrainStep::update(const Keys& keys, const Tensor& lr) {
   const auto joined = [](const std::vector<Tensor>& parts) {
     if (parts.empty()) return Tensor();
     return parts.size() == 1 ? parts.front() : DCL_ON_DEVICE(parts.front().device(), concat(parts));
   };
-  optimizer_.step(Tensor::scalar(lr).to(model_.options().options.device));
+  optimizer_.step(lr);
   model_.enqueue(joined(keys.global), joined(keys.dense));
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "densecl/config.h"
 #include "densecl/model.h"
 #include "optim/sgd.h"
+#include "tensor/cuda/graph.h"
 
 namespace dcl::densecl {
 
@@ -26,7 +28,8 @@ struct StepResult {
   double loss = 0;
   double top1 = 0;  // 0 to 1
   /// The first tensor, in the order of computation, that is not finite; then no trained weight, momentum or
-  /// queue was changed (the key encoder has followed, and batch norm's statistics too unless skipping is on).
+  /// queue was changed (the key encoder has followed, and batch norm's statistics too unless skipping is on),
+  /// unless the step ran as a CUDA graph.
   std::optional<std::string> nonfinite;
   /// The step was left before its end and everything stands as before it.
   bool abandoned = false;
@@ -36,10 +39,11 @@ class TrainStep {
  public:
   /// `iterations` an epoch has. Keeps references.
   TrainStep(const TrainConfig& config, std::int64_t iterations, ContrastiveModel& model,
-            optim::Sgd& optimizer)
-      : config_(config), iterations_(iterations), model_(model), optimizer_(optimizer) {}
+            optim::Sgd& optimizer);
 
-  /// With `abandon`, asked before every op, the step can be left: it then costs a copy of the key encoder.
+  /// With `abandon`, asked before every op, the step can be left: it then costs a copy of the key encoder. A
+  /// step that runs as a CUDA graph (--cuda-graph) is short and never left; it finds a loss that is not
+  /// finite after its update.
   StepResult run(const data::Batch& batch, const Position& position,
                  const std::function<bool()>& abandon = nullptr);
 
@@ -56,17 +60,42 @@ class TrainStep {
     std::vector<Tensor> dense;
   };
 
+  /// What a step computes with, on the model's device.
+  struct Inputs {
+    Tensor query_view;           // [N,H,W,3]
+    Tensor key_view;             // [N,H,W,3]
+    std::vector<Tensor> orders;  // of each part: permutation()
+    Tensor lambda;               // [1]
+    Tensor lr;                   // [1]
+  };
+  /// The same step again and again as one CUDA graph.
+  struct Graph {
+    Inputs inputs;
+    std::vector<StepOutput> outputs;  // of each part
+    std::shared_ptr<tensor::cuda::WorkGraph> work;
+  };
+
+  Inputs inputs(const data::Batch& batch, const Position& position) const;
+  StepResult run_eager(const data::Batch& batch, const Position& position,
+                       const std::function<bool()>& abandon);
+  StepResult run_graph(const data::Batch& batch, const Position& position);
+  void capture(Graph& graph);
+
   /// Queries, keys, losses and gradients, without SGD and queue.
-  Keys differentiate(const data::Batch& batch, std::int64_t step, StepResult& result);
-  StepOutput forward(const data::Batch& batch, std::int64_t step, std::int64_t part, double lambda);
+  Keys differentiate(const Inputs& in, StepResult& result);
+  StepOutput forward(const Inputs& in, std::int64_t part);
+  void backward(const StepOutput& out, Keys& keys) const;
   void accumulate(StepResult& result, const StepOutput& out) const;
-  void update(const Keys& keys, double lr);
+  void update(const Keys& keys, const Tensor& lr);
   std::optional<std::string> first_nonfinite_gradient() const;
 
   const TrainConfig& config_;
   std::int64_t iterations_;
   ContrastiveModel& model_;
   optim::Sgd& optimizer_;
+  bool as_graph_;
+  std::int64_t eager_steps_ = 0;
+  std::unique_ptr<Graph> graph_;
 };
 
 /// The name of the first tensor with a number that is not finite, or nothing.

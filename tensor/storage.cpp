@@ -231,9 +231,9 @@ Storage::Storage(std::int64_t bytes, Device device)
     : data_(allocator(device).allocate(bytes)), bytes_(bytes), device_(device) {
   if (!poisons().load(std::memory_order_relaxed)) return;
   if constexpr (has_cuda) {
-    if (device.is_cuda()) return cuda::poison(data_, bytes, device.index);
+    if (device.is_cuda()) cuda::poison(data_, bytes, device.index);
   }
-  std::memset(data_, 0xFF, static_cast<std::size_t>(bytes));
+  if (device.is_cpu()) std::memset(data_, 0xFF, static_cast<std::size_t>(bytes));
 }
 
 Storage::~Storage() { allocator(device_).release(data_, bytes_); }

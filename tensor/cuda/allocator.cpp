@@ -3,8 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <deque>
 #include <memory>
 #include <mutex>
+#include <set>
+#include <utility>
+#include <vector>
 
 #include "tensor/cuda/block_pool.h"
 #include "tensor/cuda/context.h"
@@ -12,8 +16,6 @@
 namespace dcl::tensor::cuda {
 
 namespace {
-
-std::atomic<bool> poison = false;
 
 // The system of BlockPool: the memory of the current device.
 struct DeviceMemory {
@@ -52,15 +54,9 @@ class DeviceAllocator : public Allocator {
 
   void* allocate(std::int64_t bytes) final {
     const DeviceScope on({DeviceType::cuda, device_});
-    void* block = nullptr;
-    {
-      const std::scoped_lock lock(mutex_);
-      block = take(bytes);
-      if (block == nullptr) fail_out_of_memory(device_, bytes, counted());
-    }
-    if (poison) {
-      DCL_CUDA("allocator", cudaMemsetAsync(block, 0xFF, static_cast<std::size_t>(bytes), current_stream()));
-    }
+    const std::scoped_lock lock(mutex_);
+    void* block = take(bytes);
+    if (block == nullptr) fail_out_of_memory(device_, bytes, counted());
     return block;
   }
   void release(void* block, std::int64_t bytes) final {
@@ -76,12 +72,29 @@ class DeviceAllocator : public Allocator {
     const std::scoped_lock lock(mutex_);
     return counted();
   }
+  int make_pool() {
+    const std::scoped_lock lock(mutex_);
+    return add_pool();
+  }
+  void use(int pool) {
+    const std::scoped_lock lock(mutex_);
+    use_pool(pool);
+  }
+  void let_go(int pool) {
+    const DeviceScope on({DeviceType::cuda, device_});
+    const std::scoped_lock lock(mutex_);
+    let_go_of_pool(pool);
+  }
 
  protected:
   virtual void* take(std::int64_t bytes) = 0;  // null when there is no more
   virtual void give_back(void* block, std::int64_t bytes) = 0;
   virtual void give_cached_back() = 0;
   virtual MemoryStats counted() const = 0;
+  // Pools of graphs (MemoryPool): their numbers; 0 is everybody's.
+  virtual int add_pool() = 0;
+  virtual void use_pool(int number) = 0;
+  virtual void let_go_of_pool(int number) = 0;
 
  private:
   int device_;
@@ -90,16 +103,56 @@ class DeviceAllocator : public Allocator {
 
 class CachingDeviceAllocator final : public DeviceAllocator {
  public:
-  using DeviceAllocator::DeviceAllocator;
+  explicit CachingDeviceAllocator(int device) : DeviceAllocator(device) {
+    used_ = &pools_.emplace_back(memory_);
+  }
 
  private:
-  void* take(std::int64_t bytes) override { return pool_.allocate(bytes); }
-  void give_back(void* block, std::int64_t) override { pool_.release(block); }
-  void give_cached_back() override { pool_.release_cached(); }
-  MemoryStats counted() const override { return pool_.stats(); }
+  using Pool = BlockPool<DeviceMemory>;
+
+  void* take(std::int64_t bytes) override {
+    void* block = used_->allocate(bytes);
+    if (block == nullptr && used_ != &pools_.front()) {
+      pools_.front().release_cached();
+      block = used_->allocate(bytes);
+    }
+    peak_ = std::max(peak_, counted().live);
+    return block;
+  }
+  void give_back(void* block, std::int64_t) override {
+    for (Pool& pool : pools_)
+      if (pool.owns(block)) return pool.release(block);
+  }
+  void give_cached_back() override {
+    for (Pool& pool : pools_)
+      if (!held_.contains(&pool)) pool.release_cached();
+  }
+  MemoryStats counted() const override {
+    MemoryStats sum;
+    for (const Pool& pool : pools_) {
+      sum.live += pool.stats().live;
+      sum.cached += pool.stats().cached;
+    }
+    sum.peak = peak_;
+    return sum;
+  }
+  int add_pool() override {
+    pools_.emplace_back(memory_);
+    held_.insert(&pools_.back());
+    return static_cast<int>(pools_.size()) - 1;
+  }
+  void use_pool(int number) override { used_ = &pools_[static_cast<std::size_t>(number)]; }
+  void let_go_of_pool(int number) override {
+    Pool& pool = pools_[static_cast<std::size_t>(number)];
+    held_.erase(&pool);
+    pool.release_cached();
+  }
 
   DeviceMemory memory_;
-  BlockPool<DeviceMemory> pool_{memory_};
+  std::deque<Pool> pools_;  // the first one is everybody's
+  Pool* used_ = nullptr;
+  std::set<const Pool*> held_;  // by graphs, whose replays use what is free in them
+  std::int64_t peak_ = 0;
 };
 
 class PlainDeviceAllocator final : public DeviceAllocator {
@@ -107,24 +160,46 @@ class PlainDeviceAllocator final : public DeviceAllocator {
   using DeviceAllocator::DeviceAllocator;
 
  private:
+  struct Pool {
+    std::set<void*> blocks;    // in use
+    std::vector<void*> given;  // which replays still use
+    bool held = true;
+  };
+
   void* take(std::int64_t bytes) override {
     void* block = DeviceMemory::get(bytes);
     if (block == nullptr) return nullptr;
     stats_.live += bytes;
     stats_.peak = std::max(stats_.peak, stats_.live);
+    if (used_ > 0) pools_[static_cast<std::size_t>(used_)].blocks.insert(block);
     return block;
   }
   void give_back(void* block, std::int64_t bytes) override {
-    DeviceMemory::put(block);  // waits until the device is done with it
     stats_.live -= bytes;
+    for (Pool& pool : pools_)
+      if (pool.blocks.erase(block) > 0 && pool.held) return pool.given.push_back(block);
+    DeviceMemory::put(block);  // waits until the device is done with it
   }
   void give_cached_back() override {}
   MemoryStats counted() const override { return stats_; }
+  int add_pool() override {
+    pools_.emplace_back();
+    return static_cast<int>(pools_.size()) - 1;
+  }
+  void use_pool(int number) override { used_ = number; }
+  void let_go_of_pool(int number) override {
+    Pool& pool = pools_[static_cast<std::size_t>(number)];
+    pool.held = false;
+    for (void* block : pool.given) DeviceMemory::put(block);
+    pool.given.clear();
+  }
 
   MemoryStats stats_;
+  std::deque<Pool> pools_{1};  // the first one is nobody's
+  int used_ = 0;
 };
 
-Allocator* make_allocator(int device) {
+DeviceAllocator* make_allocator(int device) {
   check_device("allocator", {DeviceType::cuda, device});
   if (allocates_plainly()) return new PlainDeviceAllocator(device);
   return new CachingDeviceAllocator(device);
@@ -132,15 +207,14 @@ Allocator* make_allocator(int device) {
 
 }  // namespace
 
-void poison_fresh_blocks(bool on) { poison = on; }
-
-Allocator& allocator(int device) {
+namespace {
+DeviceAllocator& device_allocator(int device) {
   // Never destroyed: tensors with static storage duration may outlive any order of destruction.
   constexpr int kMostDevices = 64;
-  static std::array<std::atomic<Allocator*>, kMostDevices> made{};
+  static std::array<std::atomic<DeviceAllocator*>, kMostDevices> made{};
   static std::mutex mutex;
   check(0 <= device && device < kMostDevices, "allocator: no CUDA device {}", device);
-  std::atomic<Allocator*>& mine = made[static_cast<std::size_t>(device)];
+  std::atomic<DeviceAllocator*>& mine = made[static_cast<std::size_t>(device)];
   if (mine.load(std::memory_order_acquire) == nullptr) {
     const std::scoped_lock lock(mutex);
     if (mine.load(std::memory_order_relaxed) == nullptr)
@@ -148,5 +222,19 @@ Allocator& allocator(int device) {
   }
   return *mine.load(std::memory_order_relaxed);
 }
+}  // namespace
+
+Allocator& allocator(int device) { return device_allocator(device); }
+
+MemoryPool::MemoryPool(int device) : device_(device), number_(device_allocator(device).make_pool()) {}
+MemoryPool::MemoryPool(MemoryPool&& other) noexcept
+    : device_(other.device_), number_(std::exchange(other.number_, -1)) {}
+MemoryPool::~MemoryPool() {
+  if (number_ >= 0) device_allocator(device_).let_go(number_);
+}
+MemoryPool::Use::Use(MemoryPool& pool) : device_(pool.device_) {
+  device_allocator(device_).use(pool.number_);
+}
+MemoryPool::Use::~Use() { device_allocator(device_).use(0); }
 
 }  // namespace dcl::tensor::cuda

@@ -7,8 +7,31 @@
 
 namespace dcl::tensor::cuda {
 
-/// For tests: from now on blocks are handed out filled with bytes 0xFF (NaN in floats, -1 in integers), or as
+/// Blocks of their own for what is asked of the device between capture and replay of a graph: nobody else
+/// gets them while the pool lives, though they are used again within it. Blocks that outlive it stay what
 /// they are.
-void poison_fresh_blocks(bool on);
+class MemoryPool {
+ public:
+  explicit MemoryPool(int device);
+  ~MemoryPool();
+  MemoryPool(MemoryPool&& other) noexcept;
+  MemoryPool& operator=(MemoryPool&&) = delete;
+
+  /// While it lives, the device's allocator takes from `pool`; one at a time, for all threads.
+  class Use {
+   public:
+    explicit Use(MemoryPool& pool);
+    ~Use();
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+
+   private:
+    int device_;
+  };
+
+ private:
+  int device_;
+  int number_;  // -1: moved from
+};
 
 }  // namespace dcl::tensor::cuda

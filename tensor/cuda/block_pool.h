@@ -93,6 +93,12 @@ class BlockPool {
 
   const MemoryStats& stats() const { return stats_; }
 
+  /// True for blocks that this pool handed out and that were not given back.
+  bool owns(const void* address) const {
+    const auto found = blocks_.find(static_cast<std::byte*>(const_cast<void*>(address)));
+    return found != blocks_.end() && !found->second.is_free();
+  }
+
  private:
   using Places = std::set<std::pair<std::int64_t, std::byte*>>;  // free blocks: bytes, address
 

@@ -34,7 +34,7 @@ struct Launch {
 template <class... Params, class... Args>
 void launch(const char* op, void (*kernel)(Params...), const Launch& shape, Args... args) {
   emulated::run(op, shape.grid, shape.block, shape.shared_bytes,
-                [&] { kernel(static_cast<Params>(args)...); });
+                [kernel, args...] { kernel(static_cast<Params>(args)...); });
 }
 
 /// The dynamic shared memory of the block, aligned to 16 bytes.

@@ -103,13 +103,13 @@ TEST_F(DeviceMemory, WhatIsCachedGoesBackBeforeMemoryIsShort) {
 }
 
 TEST_F(DeviceMemory, FreshBlocksArePoisonedWhenAsked) {
-  poison_fresh_blocks(true);
+  poison_new_blocks(true);
   for (int round = 0; round < 2; ++round) {
     Tensor x = Tensor::empty({1000}, {DType::float32, kGpu});
     for (const float value : x.to_vector<float>()) ASSERT_TRUE(std::isnan(value)) << "round " << round;
     x.fill(1);
   }
-  poison_fresh_blocks(false);
+  poison_new_blocks(false);
 }
 
 // A block that was given back while the GPU still reads it is written to by what comes later in the stream

@@ -97,7 +97,7 @@ TEST_F(Transfer, ConvertsBetweenAllTypes) {
 }
 
 TEST_F(Transfer, FillsWithTheNumberOfTheType) {
-  poison_fresh_blocks(true);
+  poison_new_blocks(true);
   for (const DType dtype : kTypes)
     for (const std::int64_t numel : {0, 1, 3, 255, 257, 100'000, 3'000'000})
       for (const double value : {0.0, 1.0, 3.0, 200.0}) {
@@ -105,7 +105,7 @@ TEST_F(Transfer, FillsWithTheNumberOfTheType) {
         const Tensor x = Tensor::full({numel}, value, {dtype, kGpu});
         expect_same_bits(x.to(Device{}), expected, fmt::format("{} of {}", value, name_of(dtype)));
       }
-  poison_fresh_blocks(false);
+  poison_new_blocks(false);
   EXPECT_EQ(Tensor::zeros({3}, {DType::float64, kGpu}).to_vector<double>(), std::vector<double>(3));
   Tensor rows = Tensor::full({5, 3}, 1, {DType::bfloat16, kGpu});  // whose second row is not aligned to words
   rows.rows(1, 2).fill(0.5);

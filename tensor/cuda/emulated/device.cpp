@@ -7,7 +7,7 @@
 #include <ucontext.h>
 
 #include "tensor/check.h"
-#include "tensor/cuda/emulated/memory.h"
+#include "tensor/cuda/emulated/stream.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/common_interface_defs.h>
@@ -194,8 +194,7 @@ void Grid::enter() {
 
 void run(const char* op, dim3 grid, dim3 block, std::size_t shared_bytes,
          const std::function<void()>& thread) {
-  const DeviceAccess access;
-  grid_of_thread().run(op, grid, block, shared_bytes, thread);
+  submit([=] { grid_of_thread().run(op, grid, block, shared_bytes, thread); });
 }
 
 void* dynamic_shared_memory() { return grid_of_thread().shared(); }

@@ -34,7 +34,8 @@ inline thread_local dim3 gridDim;
 
 namespace emulated {
 
-/// Runs `thread` for every thread of the grid. Dynamic shared memory is full of 0xFF when a block begins.
+/// Runs `thread` for every thread of the grid (at once, or when a graph is replayed). Dynamic shared memory
+/// is full of 0xFF when a block begins.
 void run(const char* op, dim3 grid, dim3 block, std::size_t shared_bytes,
          const std::function<void()>& thread);
 void* dynamic_shared_memory();

@@ -1,0 +1,113 @@
+#include "tensor/cuda/emulated/memory.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include <sys/mman.h>
+
+#include "tensor/check.h"
+
+namespace dcl::tensor::cuda::emulated {
+namespace {
+
+constexpr std::int64_t kArenaBytes = std::int64_t{8} << 30;  // addresses only
+constexpr std::int64_t kGrain = 256;                         // as cudaMalloc aligns
+
+std::int64_t rounded(std::int64_t bytes) {
+  return (std::max<std::int64_t>(bytes, 1) + kGrain - 1) / kGrain * kGrain;
+}
+
+// Neighbours become one.
+void give(std::map<std::int64_t, std::int64_t>& free, std::int64_t at, std::int64_t bytes) {
+  auto place = free.emplace(at, bytes).first;
+  if (const auto next = std::next(place); next != free.end() && at + bytes == next->first) {
+    place->second += next->second;
+    free.erase(next);
+  }
+  if (place == free.begin()) return;
+  const auto before = std::prev(place);
+  if (before->first + before->second != at) return;
+  before->second += place->second;
+  free.erase(place);
+}
+
+}  // namespace
+
+Memory::Memory() {
+  void* arena = ::mmap(nullptr, static_cast<std::size_t>(kArenaBytes), PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  check(arena != MAP_FAILED, "allocator: no addresses for emulated device memory");
+  begin_ = static_cast<std::byte*>(arena);
+  free_.front().emplace(0, kArenaBytes);
+}
+
+void* Memory::allocate(std::int64_t bytes) {
+  const std::int64_t size = rounded(bytes);
+  const std::scoped_lock lock(mutex_);
+  void* block = take(free_[used_], size);
+  if (block == nullptr) block = take(free_.front(), size);
+  check(block != nullptr, "allocator: {} bytes of emulated device memory cannot be had", bytes);
+  owner_[static_cast<std::byte*>(block) - begin_] = used_;
+  stats_.live += size;
+  stats_.peak = std::max(stats_.peak, stats_.live);
+  return block;
+}
+
+void* Memory::take(Free& free, std::int64_t size) {
+  const auto place = std::find_if(free.begin(), free.end(), [&](const auto& f) { return f.second >= size; });
+  if (place == free.end()) return nullptr;
+  const auto [at, room] = *place;
+  free.erase(place);
+  if (room > size) free.emplace(at + size, room - size);
+  return begin_ + at;
+}
+
+void Memory::release(void* block, std::int64_t bytes) {
+  const std::scoped_lock lock(mutex_);
+  const std::int64_t at = static_cast<std::byte*>(block) - begin_;
+  stats_.live -= rounded(bytes);
+  const auto owner = owner_.find(at);
+  give(free_[owner->second], at, rounded(bytes));
+  owner_.erase(owner);
+}
+
+MemoryStats Memory::stats() const {
+  const std::scoped_lock lock(mutex_);
+  return stats_;
+}
+
+void Memory::open() {
+  const std::scoped_lock lock(mutex_);
+  if (users_++ == 0) ::mprotect(begin_, static_cast<std::size_t>(kArenaBytes), PROT_READ | PROT_WRITE);
+}
+
+void Memory::close() {
+  const std::scoped_lock lock(mutex_);
+  if (--users_ == 0) ::mprotect(begin_, static_cast<std::size_t>(kArenaBytes), PROT_NONE);
+}
+
+std::size_t Memory::add_pool() {
+  const std::scoped_lock lock(mutex_);
+  free_.emplace_back();
+  return free_.size() - 1;
+}
+
+void Memory::use_pool(std::size_t pool) {
+  const std::scoped_lock lock(mutex_);
+  used_ = pool;
+}
+
+void Memory::let_go_of_pool(std::size_t pool) {
+  const std::scoped_lock lock(mutex_);
+  for (const auto& [at, bytes] : free_[pool]) give(free_.front(), at, bytes);
+  free_[pool].clear();
+  for (auto& [at, owner] : owner_)
+    if (owner == pool) owner = 0;
+}
+
+Memory& memory() {
+  static auto* const instance = new Memory;  // outlives tensors with static storage duration
+  return *instance;
+}
+
+}  // namespace dcl::tensor::cuda::emulated
