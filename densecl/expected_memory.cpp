@@ -1,5 +1,6 @@
 #include "densecl/expected_memory.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -43,6 +44,26 @@ ExpectedMemory expected_memory(const ContrastiveModel& model, const StepSize& st
                        kept_activations(step.arch, model.options().bfloat16) * std::pow(side / 224, 2) / kMiB;
   memory.views = static_cast<double>(step.pictures) * 2 * 3 * 4 * side * side / kMiB;
   return memory;
+}
+
+void check_fits(const ContrastiveModel& model, const StepSize& step, std::int64_t accumulate) {
+  const tensor::Device device = model.options().options.device;
+  if (device.is_cpu()) return;
+  constexpr double kLibraries = 1024;  // workspaces, plans and code of cuDNN and cuBLAS
+  const ExpectedMemory memory = expected_memory(model, step);
+  double there = 0;  // of the state
+  for (const auto& [name, tensor] : model.state()) there += static_cast<double>(tensor.nbytes()) / kMiB;
+  const double fixed = memory.state - there + kLibraries;
+  const double each = (memory.activations + memory.views) / static_cast<double>(step.part);
+  const double room = static_cast<double>(tensor::free_bytes(device)) / kMiB;
+  if (fixed + each * static_cast<double>(step.part) <= room) return;
+  const std::int64_t groups = accumulate * model.options().bn_groups;
+  const auto part = static_cast<std::int64_t>(std::max(0.0, (room - fixed) / each));
+  const std::int64_t fits = part * accumulate / groups * groups;
+  fail("--batch-size {}: about {:.0f} MiB expected beside the model, {} has {:.0f} MiB free; {}",
+       step.part * accumulate, fixed + each * static_cast<double>(step.part), device.str(), room,
+       fits > 0 ? fmt::format("{} would fit, or more parts (--accumulate)", fits)
+                : std::string("no batch would fit"));
 }
 
 }  // namespace dcl::densecl

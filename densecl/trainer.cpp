@@ -8,6 +8,7 @@
 
 #include "data/open_source.h"
 #include "densecl/augment_config.h"
+#include "densecl/expected_memory.h"
 #include "tensor/check.h"
 #include "tensor/cpu/threads.h"
 
@@ -54,6 +55,8 @@ Trainer::Trainer(const TrainConfig& config)
     model_.initialise(static_cast<std::uint64_t>(config_.seed));
   }
   if (done()) return;
+  const std::int64_t part = config_.batch_size / config_.accumulate;
+  check_fits(model_, {config_.arch, config_.image_size, part, part}, config_.accumulate);
   loader_ = std::make_unique<data::Loader>(source_, loader_options());
   first_batch_ = loader_->next();
 }
@@ -197,7 +200,8 @@ void Trainer::report_step(const Position& at, const StepResult& step, report::Ob
   record.data_time = clock_.data_time();
   record.batches_ready = clock_.batches_ready();
   record.eta_s = clock_.eta(total_steps() - state_.position.step);
-  record.memory_mib = peak_resident_mib();
+  const tensor::Device device = model_.options().options.device;
+  record.memory_mib = device.is_cpu() ? peak_resident_mib() : tensor::allocator(device).stats().peak >> 20;
   record.pictures_per_s = record.time > 0 ? static_cast<double>(config_.batch_size) / record.time : 0;
   record.queue_fill = model_.queue_fill(state_.updates, config_.batch_size);
   record.acc1 = step.top1;

@@ -43,8 +43,11 @@ std::string Trainer::start_block() const {
   block += fmt::format("augmentation: {}\n", augmentation_text(c));
   block += fmt::format("learning rate: {}, {}\n", c.lr, schedule_text(c));
   block += fmt::format("processor: {}; {}\n", tensor::cpu::processor_features(), tensor::cpu::chosen_paths());
+  if (const auto device = model_.options().options.device; device.is_cuda())
+    block += fmt::format("device: {}\n", tensor::describe(device));
   block += fmt::format("threads: {} compute, {} load pictures; {}\n", c.threads, c.workers, c.precision);
-  if (c.precision == "bf16" && tensor::cpu::tile_path() == tensor::cpu::TilePath::vectors)
+  if (c.precision == "bf16" && c.device == "cpu" &&
+      tensor::cpu::tile_path() == tensor::cpu::TilePath::vectors)
     block += "bf16: this processor has no bfloat16 products and widens each number: slower than fp32\n";
   block += fmt::format(
       "memory: about {:.0f} MiB expected ({:.0f} weights, gradients, momentum and queues, {:.0f} "

@@ -17,6 +17,19 @@ void check_device(const char* what, Device device) {
   check(why.empty(), "{}: {}", what, why);
 }
 
+std::string describe(Device device) {
+  if constexpr (has_cuda) {
+    if (device.is_cuda()) return fmt::format("{}, {}", device.str(), cuda::describe(device.index));
+  }
+  return device.str();
+}
+
+std::int64_t free_bytes(Device device) {
+  check(device.is_cuda(), "free_bytes: {}, expected a CUDA device", device.str());
+  if constexpr (has_cuda) return cuda::free_bytes(device.index);
+  fail_without_cuda("free_bytes");
+}
+
 void synchronize(Device device) {
   if constexpr (has_cuda) {
     if (device.is_cuda()) cuda::synchronize(device.index);

@@ -48,6 +48,11 @@ std::string why_unusable(Device device);
 /// Throws that line, after `what` (the flag that asked for the device) and a colon.
 void check_device(const char* what, Device device);
 
+/// What a reader of a log wants to know of a GPU: "cuda:0, NVIDIA H200, sm_90, 143771 MiB"; "cpu".
+std::string describe(Device device);
+/// Bytes that a GPU can still give. Throws for a CPU, which shares its memory with others.
+std::int64_t free_bytes(Device device);
+
 /// Waits until `device` has done all that it was asked (a CPU always has), and throws what went wrong there.
 /// For clocks; copies to the host wait by themselves.
 void synchronize(Device device);

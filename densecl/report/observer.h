@@ -24,7 +24,7 @@ struct StepRecord {
   double data_time = 0;         // seconds a step spent waiting for pictures, mean since the last log line
   double batches_ready = 0;     // prefetched when a step asked for its batch, mean since the last log line
   double eta_s = 0;             // seconds until the run ends, estimated
-  std::int64_t memory_mib = 0;  // MiB; on the CPU peak resident
+  std::int64_t memory_mib = 0;  // MiB; peak resident, on a GPU the most that tensors took
   double pictures_per_s = 0;    // pictures (pairs of views) over all ranks
   double queue_fill = 0;        // 0 to 1: how much of the queue is real keys
   double acc1 = 0;              // 0 to 1: top-1 of the global contrastive task

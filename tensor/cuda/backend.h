@@ -20,6 +20,11 @@ void return_to_device(int device) noexcept;
 /// Waits until the device has done all that it was asked, and throws what went wrong there.
 void synchronize(int device);
 
+/// "NVIDIA H200, sm_90, 143771 MiB".
+std::string describe(int device);
+/// Bytes that can still be had: the GPU's free ones and those that the allocator keeps for reuse.
+std::int64_t free_bytes(int device);
+
 /// Throws where why_unusable() has something to say.
 Allocator& allocator(int device);
 

@@ -90,6 +90,19 @@ void synchronize(int device) {
   synchronize();
 }
 
+std::string describe(int device) {
+  const DeviceProperties& gpu = device_properties(device);
+  return fmt::format("{}, sm_{}{}, {} MiB", gpu.name, gpu.major, gpu.minor, gpu.total_bytes >> 20);
+}
+
+std::int64_t free_bytes(int device) {
+  const DeviceScope on({DeviceType::cuda, device});
+  std::size_t available = 0;
+  std::size_t total = 0;
+  DCL_CUDA("free memory", cudaMemGetInfo(&available, &total));
+  return static_cast<std::int64_t>(available) + allocator(device).stats().cached;
+}
+
 int use_device(int device) {
   const int before = current_device();
   if (before != device) DCL_CUDA("use device", cudaSetDevice(device));

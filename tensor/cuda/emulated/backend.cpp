@@ -13,6 +13,8 @@ namespace dcl::tensor::cuda {
 std::string why_unusable(int device) {
   return device == 0 ? "" : fmt::format("no CUDA device {}: the emulation has one", device);
 }
+std::string describe(int /*device*/) { return "emulated by the host"; }
+std::int64_t free_bytes(int /*device*/) { return emulated::Memory::kBytes - emulated::memory().stats().live; }
 int use_device(int /*device*/) { return 0; }
 void return_to_device(int /*device*/) noexcept {}
 void synchronize(int /*device*/) { emulated::check_may_wait("synchronize"); }

@@ -10,8 +10,7 @@
 namespace dcl::tensor::cuda::emulated {
 namespace {
 
-constexpr std::int64_t kArenaBytes = std::int64_t{8} << 30;  // addresses only
-constexpr std::int64_t kGrain = 256;                         // as cudaMalloc aligns
+constexpr std::int64_t kGrain = 256;  // as cudaMalloc aligns
 
 std::int64_t rounded(std::int64_t bytes) {
   return (std::max<std::int64_t>(bytes, 1) + kGrain - 1) / kGrain * kGrain;
@@ -34,11 +33,11 @@ void give(std::map<std::int64_t, std::int64_t>& free, std::int64_t at, std::int6
 }  // namespace
 
 Memory::Memory() {
-  void* arena = ::mmap(nullptr, static_cast<std::size_t>(kArenaBytes), PROT_NONE,
+  void* arena = ::mmap(nullptr, static_cast<std::size_t>(kBytes), PROT_NONE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   check(arena != MAP_FAILED, "allocator: no addresses for emulated device memory");
   begin_ = static_cast<std::byte*>(arena);
-  free_.front().emplace(0, kArenaBytes);
+  free_.front().emplace(0, kBytes);
 }
 
 void* Memory::allocate(std::int64_t bytes) {
@@ -78,12 +77,12 @@ MemoryStats Memory::stats() const {
 
 void Memory::open() {
   const std::scoped_lock lock(mutex_);
-  if (users_++ == 0) ::mprotect(begin_, static_cast<std::size_t>(kArenaBytes), PROT_READ | PROT_WRITE);
+  if (users_++ == 0) ::mprotect(begin_, static_cast<std::size_t>(kBytes), PROT_READ | PROT_WRITE);
 }
 
 void Memory::close() {
   const std::scoped_lock lock(mutex_);
-  if (--users_ == 0) ::mprotect(begin_, static_cast<std::size_t>(kArenaBytes), PROT_NONE);
+  if (--users_ == 0) ::mprotect(begin_, static_cast<std::size_t>(kBytes), PROT_NONE);
 }
 
 std::size_t Memory::add_pool() {

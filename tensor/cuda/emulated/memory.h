@@ -13,6 +13,9 @@ namespace dcl::tensor::cuda::emulated {
 /// made it.
 class Memory final : public Allocator {
  public:
+  static constexpr std::int64_t kBytes = std::int64_t{8}
+                                         << 30;  // of addresses; pages come when they are used
+
   Memory();
   void* allocate(std::int64_t bytes) override;
   void release(void* block, std::int64_t bytes) override;
