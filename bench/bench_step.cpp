@@ -24,6 +24,7 @@
 #include "nn/state.h"
 #include "optim/sgd.h"
 #include "tensor/cpu/threads.h"
+#include "tensor/cuda/graph.h"
 #include "tensor/io/safetensors.h"
 #include "tensor/random.h"
 
@@ -41,6 +42,7 @@ struct Options {
   std::string method = "densecl";
   std::string precision = "fp32";
   std::string device = "cpu";
+  std::string cuda_graph = "auto";
   int threads = 2;
   int steps = 6;
   int warmup = 2;
@@ -60,6 +62,8 @@ void add_flags(dcl::apps::CommandLine& line, Options& o) {
   line.choice("--precision", o.precision, "fp32 or bf16",
               {{"fp32", "fp32"}, {"f32", "fp32"}, {"bf16", "bf16"}});
   line.choice("--device", o.device, "cpu or cuda", {{"cpu", "cpu"}, {"cuda", "cuda"}});
+  line.choice("--cuda-graph", o.cuda_graph, "auto, on or off: the step as one CUDA graph; auto: on a GPU",
+              {{"auto", "auto"}, {"on", "on"}, {"off", "off"}});
   line.option("--threads", o.threads, "threads", 1, 1024);
   line.option("--steps", o.steps, "timed steps", 1, 1'000'000);
   line.option("--warmup", o.warmup, "steps before them", 0, 1'000'000);
@@ -72,8 +76,12 @@ void add_flags(dcl::apps::CommandLine& line, Options& o) {
   line.check([&o] {
     tensor::check_device("--device cuda", tensor::device_named(o.device));
     dcl::check(!o.dense_half || o.method == "densecl", "--dense-half: --method {} has none", o.method);
-    dcl::check(o.device == "cpu" || o.method != "forward",
-               "--method forward: features in evaluation mode are computed by the CPU, expected --device cpu");
+    dcl::check(o.device == "cuda" || o.cuda_graph != "on", "--cuda-graph on: expected --device cuda");
+    dcl::check(o.cuda_graph != "on" || !(o.profile || o.dense_half),
+               "--cuda-graph on: its ops cannot be told apart, expected no --profile and no --dense-half");
+    dcl::check(
+        o.device == "cpu" || o.method != "forward",
+        "--method forward: features in evaluation mode are computed by the CPU, expected --device cpu");
   });
 }
 
@@ -130,6 +138,27 @@ std::function<Tensor()> training_step(densecl::ContrastiveModel& model, dcl::opt
     model.enqueue(out.keys, out.dense_keys);
     return out.loss.value();
   };
+}
+
+// The same step as a CUDA graph, captured when `step` has run twice: the second time nothing is new to it.
+std::function<Tensor()> as_graph(std::function<Tensor()> step) {
+  if constexpr (tensor::has_cuda) {
+    struct Graph {
+      int eager = 2;
+      Tensor loss;
+      std::shared_ptr<tensor::cuda::WorkGraph> work;
+    };
+    return [step = std::move(step), graph = std::make_shared<Graph>()] {
+      if (graph->eager-- > 0) return step();
+      if (graph->work == nullptr) {
+        graph->work = tensor::cuda::make_work_graph(tensor::device_named("cuda"));
+        graph->work->capture([&] { graph->loss = step(); });
+      }
+      graph->work->replay();
+      return graph->loss;
+    };
+  }
+  return step;
 }
 
 // The backbone's features in evaluation mode; it gives their sum.
@@ -189,7 +218,9 @@ void run(const Options& o) {
        .bfloat16 = o.precision == "bf16"});
   model.initialise(0);
   dcl::optim::Sgd sgd(model.parameters(), {.momentum = 0.9, .weight_decay = 1e-4});
-  const auto step = o.method == "forward" ? forward_step(model, o) : training_step(model, sgd, o);
+  auto step = o.method == "forward" ? forward_step(model, o) : training_step(model, sgd, o);
+  const bool told_apart = o.profile || o.dense_half;  // op by op
+  if (o.device == "cuda" && o.cuda_graph != "off" && !told_apart) step = as_graph(std::move(step));
   const std::int64_t start = resident_mib();
   if (!o.start.empty()) write_start(model, o);
   const Steps steps = time_steps(step, o);

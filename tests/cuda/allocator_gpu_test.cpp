@@ -1,9 +1,8 @@
 // The allocator of a GPU on the GPU; its bookkeeping is tested by tests/tensor/block_pool_test.cpp.
-#include "tensor/cuda/allocator.h"
-
 #include <cmath>
 #include <limits>
 
+#include "tensor/cuda/allocator.h"
 #include "tensor/cuda/context.h"
 #include "tensor/cuda/pinned.h"
 #include "tests/cuda/gpu_test.h"

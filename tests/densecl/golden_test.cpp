@@ -1,8 +1,6 @@
 // Whole training steps against the reference's numbers: every loss, gradient, weight, statistic and queue.
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 
 #include <gtest/gtest.h>
 
@@ -15,33 +13,16 @@ namespace {
 using nlohmann::json;
 using tensor::DType;
 
-json read_json(const std::filesystem::path& path) {
-  std::ifstream in(path);
-  return json::parse(in);
-}
-
-std::vector<std::string> case_names() {
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(DCL_SOURCE_DIR "/tests/golden"))
-    if (entry.path().extension() == ".json") names.push_back(entry.path().stem());
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-json read_case(const std::string& name) {
-  return read_json(std::filesystem::path(DCL_SOURCE_DIR "/tests/golden") / (name + ".json"));
-}
-
 class GoldenCase : public testing::TestWithParam<std::string> {};
 
 TEST_P(GoldenCase, AgreesInDouble) {
-  const json file = read_case(GetParam());
+  const json file = golden_case(GetParam());
   const auto worst = compare_case(file, run_case(file.at("case"), {DType::float64, {}}), DType::float64);
   EXPECT_TRUE(worst.ok()) << worst.name << " differs by " << worst.worst << ", allowed " << worst.tolerance;
 }
 
 TEST_P(GoldenCase, LossesAgreeInFloat) {
-  const json file = read_case(GetParam());
+  const json file = golden_case(GetParam());
   const auto worst = compare_case(file, run_case(file.at("case"), {DType::float32, {}}), DType::float32);
   EXPECT_TRUE(worst.ok()) << worst.name << " differs by " << worst.worst << ", allowed " << worst.tolerance;
 }
@@ -49,17 +30,17 @@ TEST_P(GoldenCase, LossesAgreeInFloat) {
 // As on a processor with AMX: float32 by six tile products wherever they are taken.
 TEST(GoldenCaseByTiles, LossesAgreeInFloat) {
   const OnFloatTiles tiles;
-  const json file = read_case("mocov2_resnet18");
+  const json file = golden_case("mocov2_resnet18");
   const auto worst = compare_case(file, run_case(file.at("case"), {DType::float32, {}}), DType::float32);
   EXPECT_TRUE(worst.ok()) << worst.name << " differs by " << worst.worst << ", allowed " << worst.tolerance;
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, GoldenCase, testing::ValuesIn(case_names()),
+INSTANTIATE_TEST_SUITE_P(Cases, GoldenCase, testing::ValuesIn(golden_case_names()),
                          [](const auto& tested) { return tested.param; });
 
 // Every number counts: changed by 1e-6 of itself, it is found, by its name.
 TEST(CompareCase, FindsASingleChangedNumber) {
-  const json file = read_case("mocov2_resnet18");
+  const json file = golden_case("mocov2_resnet18");
   const json& expected = file.at("expected");
   ASSERT_TRUE(compare_case(file, expected, DType::float64).ok());
   const json flat = expected.flatten();
@@ -79,7 +60,7 @@ TEST(CompareCase, FindsASingleChangedNumber) {
 }
 
 TEST(CompareCase, AMissingNumberIsADifference) {
-  const json file = read_case("mocov2_resnet18");
+  const json file = golden_case("mocov2_resnet18");
   json got = file.at("expected");
   got["steps"][0].erase("loss");
   EXPECT_FALSE(compare_case(file, got, DType::float64).ok());

@@ -1,6 +1,9 @@
 #include "tests/support/reference_case.h"
 
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 
 #include "densecl/model.h"
@@ -186,6 +189,23 @@ json run_case(const json& c, tensor::TensorOptions options) {
     if (!name.ends_with("tracked") && !name.ends_with("_ptr")) result["final"][name] = summary(name, tensor);
   }
   return result;
+}
+
+std::vector<std::string> golden_case_names() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(DCL_SOURCE_DIR "/tests/golden"))
+    if (entry.path().extension() == ".json") names.push_back(entry.path().stem());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+json read_json(const std::string& path) {
+  std::ifstream in(path);
+  return json::parse(in);
+}
+
+json golden_case(const std::string& name) {
+  return read_json(DCL_SOURCE_DIR "/tests/golden/" + name + ".json");
 }
 
 namespace {

@@ -23,6 +23,11 @@ tensor::Tensor case_pictures(const nlohmann::json& c, std::int64_t step, char vi
 /// "queue_ptr"}.
 nlohmann::json run_case(const nlohmann::json& c, tensor::TensorOptions options);
 
+nlohmann::json read_json(const std::string& path);
+/// The recorded cases of tests/golden, and one of them.
+std::vector<std::string> golden_case_names();
+nlohmann::json golden_case(const std::string& name);
+
 struct Difference {
   double worst = 0;      // |a - b| / max(1, |a|, |b|); infinite where a number is missing or not finite
   std::string name;      // where, "steps.0.grad.encoder_q.0.conv1.weight.1"

@@ -1,0 +1,122 @@
+// Steps of training on the device: against the CPU's, and as one CUDA graph against op by op.
+#include <algorithm>
+#include <cmath>
+
+#include "densecl/expected_memory.h"
+#include "densecl/trainer_step.h"
+#include "tests/cuda/cuda_rows.h"
+
+namespace dcl::test {
+namespace {
+
+#ifdef DCL_WITH_CUDA  // the model's tensors say where they are: not for kernels on the CPU's own
+
+using namespace densecl;
+
+TrainConfig small_config(const std::string& device) {
+  TrainConfig config;
+  config.arch = "resnet18";
+  config.image_size = 32;
+  config.batch_size = 8;
+  config.bn_groups = 2;
+  config.moco_k = 24;  // the ring wraps
+  config.moco_dim = 8;
+  config.neck_hidden = 16;
+  config.lr = 0.01;
+  config.schedule = {2};
+  config.device = device;
+  return config;
+}
+
+data::Batch random_batch(const TrainConfig& config, std::uint64_t seed) {
+  const Shape shape{config.batch_size, config.image_size, config.image_size, 3};
+  data::Batch batch;
+  batch.query_view = random_tensor(shape, 2 * seed, {-2, 2}).to(tensor::DType::float32);
+  batch.key_view = random_tensor(shape, 2 * seed + 1, {-2, 2}).to(tensor::DType::float32);
+  return batch;
+}
+
+struct Trained {
+  explicit Trained(const TrainConfig& c)
+      : config(c),
+        model(model_options(config)),
+        optimizer(model.parameters(), sgd_params(config)),
+        step(config, 2, model, optimizer) {
+    model.initialise(1);
+  }
+  StepResult run(std::int64_t i) {
+    return step.run(random_batch(config, static_cast<std::uint64_t>(i)), {i / 2, i % 2, i});
+  }
+  TrainConfig config;
+  ContrastiveModel model;
+  optim::Sgd optimizer;
+  TrainStep step;
+};
+
+// Two epochs of two steps, and a third at a tenth of the learning rate; the graph comes with the third step.
+void expect_same_run(TrainConfig as_graph) {
+  TrainConfig eager = as_graph;
+  eager.cuda_graph = "off";
+  Trained a(eager);
+  Trained b(as_graph);
+  for (std::int64_t i = 0; i < 6; ++i) {
+    const StepResult x = a.run(i);
+    const StepResult y = b.run(i);
+    EXPECT_EQ(x.loss, y.loss) << i;
+    EXPECT_EQ(x.loss_dense, y.loss_dense) << i;
+    EXPECT_EQ(x.top1, y.top1) << i;
+    EXPECT_EQ(x.lr, y.lr) << i;
+  }
+  const auto expected = a.model.state();
+  const auto got = b.model.state();
+  for (std::size_t i = 0; i < got.size(); ++i)
+    expect_same_bits(to_host(got[i].tensor), to_host(expected[i].tensor), got[i].name);
+}
+
+TEST(CudaTrainStep, AsAGraphIsOpByOp) {
+  DCL_NEEDS_DEVICE();
+  TrainConfig config = small_config("cuda");
+  expect_same_run(config);
+  config.method = "mocov2";
+  config.accumulate = 2;
+  config.bn_groups = 1;
+  expect_same_run(config);
+  config.accumulate = 1;
+  config.precision = "bf16";
+  expect_same_run(config);
+}
+
+TEST(CudaTrainStep, IsTheCpus) {
+  DCL_NEEDS_DEVICE();
+  Trained cpu(small_config("cpu"));
+  Trained cuda(small_config("cuda"));
+  for (const auto& [name, tensor] : cuda.model.state())
+    EXPECT_EQ(tensor.device().is_cuda(), !name.ends_with("num_batches_tracked")) << name;
+  for (std::int64_t i = 0; i < 4; ++i) {
+    const StepResult x = cpu.run(i);
+    const StepResult y = cuda.run(i);
+    EXPECT_NEAR(x.loss_global, y.loss_global, 1e-3 * std::pow(2, i)) << i;
+    EXPECT_NEAR(x.loss_dense, y.loss_dense, 1e-3 * std::pow(2, i)) << i;
+  }
+}
+
+TEST(CudaTrainStep, ANanIsFoundAndNamed) {
+  DCL_NEEDS_DEVICE();
+  Trained trained(small_config("cuda"));
+  auto batch = random_batch(trained.config, 1);
+  batch.key_view.data<float>()[7] = std::nanf("");
+  EXPECT_EQ(trained.step.run(batch, {0, 0, 0}).nonfinite, "key_view");
+}
+
+TEST(CudaTrainStep, WhatDoesNotFitIsSaidWithWhatWould) {
+  DCL_NEEDS_DEVICE();
+  const Trained trained(small_config("cuda"));
+  EXPECT_NO_THROW(check_fits(trained.model, {"resnet18", 224, 8, 8}, 1));
+  expect_error([&] { check_fits(trained.model, {"resnet18", 224, 1 << 20, 1 << 20}, 2); },
+               {"--batch-size 2097152: about ", " MiB expected beside the model, cuda:0 has ", " would fit"});
+}
+
+#endif
+
+}  // namespace
+}  // namespace dcl::test
