@@ -48,4 +48,12 @@ DeviceScope::~DeviceScope() {
   }
 }
 
+DoneWhenProfiled::~DoneWhenProfiled() {
+  if (!profiled_) return;
+  try {
+    synchronize(device_);
+  } catch (const Error&) {  // the next call to the device says it again
+  }
+}
+
 }  // namespace dcl::tensor

@@ -69,6 +69,20 @@ class DeviceScope {
   int before_ = -1;
 };
 
+/// While ops are recorded, the op that ends with its scope has been done by the device by then: so that its
+/// event (tensor/profile.h) has its time.
+class DoneWhenProfiled {
+ public:
+  explicit DoneWhenProfiled(Device device) : device_(device), profiled_(profiling()) {}
+  ~DoneWhenProfiled();
+  DoneWhenProfiled(const DoneWhenProfiled&) = delete;
+  DoneWhenProfiled& operator=(const DoneWhenProfiled&) = delete;
+
+ private:
+  Device device_;
+  bool profiled_;
+};
+
 }  // namespace dcl::tensor
 
 /// The one place that decides between the backends: `DCL_ON_DEVICE(x.device(), conv2d(x, weight, p))` calls
@@ -82,6 +96,7 @@ class DeviceScope {
     if constexpr (::dcl::tensor::has_cuda) {                       \
       if ((device_).is_cuda()) {                                   \
         const ::dcl::tensor::DeviceScope device_scope(device_);    \
+        const ::dcl::tensor::DoneWhenProfiled done(device_);       \
         return ::dcl::tensor::cuda::__VA_ARGS__;                   \
       }                                                            \
     } else if ((device_).is_cuda()) {                              \
