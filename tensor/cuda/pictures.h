@@ -2,10 +2,9 @@
 // of channels of its pixels. Divisions are of 32 bits, once a pack.
 #pragma once
 
-#include <initializer_list>
 #include <limits>
 
-#include "tensor/cuda/kernel.h"
+#include "tensor/cuda/pack_width.h"
 #include "tensor/shape.h"
 
 namespace dcl::tensor::cuda {
@@ -42,19 +41,6 @@ Launch launch_by_rows(const PictureSizes& s) {
   return {.grid = dim3(static_cast<unsigned>(s.batch * s.height),
                        blocks_for(s.width * (s.channels / Width), kThreads).x),
           .block = dim3(kThreads)};
-}
-
-/// Calls f.template operator()<Width>() with as many numbers of type T as 16 bytes hold, where `channels` and
-/// the addresses `read` divide by them, and with 1 elsewhere.
-template <class T, class F>
-void with_pack_width(std::int64_t channels, std::initializer_list<const void*> read, F f) {
-  constexpr int kWidth = 16 / sizeof(T);
-  bool packed = channels % kWidth == 0;
-  for (const void* address : read) packed = packed && reinterpret_cast<std::uintptr_t>(address) % 16 == 0;
-  if (packed)
-    f.template operator()<kWidth>();
-  else
-    f.template operator()<1>();
 }
 
 }  // namespace dcl::tensor::cuda
