@@ -4,6 +4,7 @@
 #include "tensor/cpu/row_sums.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/ops/adaptive_avg_pool2d.h"
+#include "tensor/ops/adaptive_avg_pool2d_bins.h"
 
 namespace dcl::tensor::cpu {
 
@@ -11,51 +12,21 @@ namespace {
 
 constexpr std::int64_t kGrain = 32768;
 
-// Bin i of `bins` over [0, size): [begin, end), never empty.
-struct Bin {
-  std::int64_t begin;
-  std::int64_t end;
-
-  Bin(std::int64_t i, std::int64_t bins, std::int64_t size)
-      : begin(i * size / bins), end(((i + 1) * size + bins - 1) / bins) {}
-  std::int64_t length() const { return end - begin; }
-};
-
-struct Pooling {
-  std::int64_t batch;
-  std::int64_t in_h;
-  std::int64_t in_w;
-  std::int64_t channels;
-  std::int64_t out_h;
-  std::int64_t out_w;
-
-  Pooling(const Shape& x, std::int64_t rows, std::int64_t columns) : out_h(rows), out_w(columns) {
-    check(x.dim() == 4, "adaptive_avg_pool2d: x is {}, expected [N,H,W,C]", x.str());
-    batch = x[0];
-    in_h = x[1];
-    in_w = x[2];
-    channels = x[3];
-    check(in_h >= 1 && in_w >= 1, "adaptive_avg_pool2d: x {} has empty pictures", x.str());
-    check(out_h >= 1 && out_w >= 1, "adaptive_avg_pool2d: the output is {} x {}, expected at least 1 x 1",
-          out_h, out_w);
-  }
-};
-
 }  // namespace
 
 Tensor adaptive_avg_pool2d(const Tensor& x, std::int64_t out_h, std::int64_t out_w) {
   check(x.defined(), "adaptive_avg_pool2d: x is undefined");
-  const Pooling s(x.shape(), out_h, out_w);
+  const AdaptivePooling s(x.shape(), out_h, out_w);
   return dispatch_activation(x.dtype(), "adaptive_avg_pool2d", [&]<class T>() {
-    Tensor y = Tensor::empty({s.batch, out_h, out_w, s.channels}, x.options());
+    Tensor y = Tensor::empty(s.out(), x.options());
     const T* x_data = x.data<T>();
     T* y_data = y.data<T>();
     const std::int64_t work = s.in_h * s.in_w * s.channels / (out_h * out_w) + 1;
     parallel_for(s.batch * out_h * out_w, kGrain / work + 1, [&](std::int64_t begin, std::int64_t end) {
       std::vector<double> sums(static_cast<std::size_t>(s.channels));
       for (std::int64_t i = begin; i < end; ++i) {
-        const Bin rows((i / out_w) % out_h, out_h, s.in_h);
-        const Bin columns(i % out_w, out_w, s.in_w);
+        const PoolingBin rows((i / out_w) % out_h, out_h, s.in_h);
+        const PoolingBin columns(i % out_w, out_w, s.in_w);
         const T* picture = x_data + i / (out_h * out_w) * s.in_h * s.in_w * s.channels;
         std::ranges::fill(sums, 0.0);
         for (std::int64_t h = rows.begin; h < rows.end; ++h)
@@ -74,8 +45,8 @@ Tensor adaptive_avg_pool2d(const Tensor& x, std::int64_t out_h, std::int64_t out
 // dx[h,w] = Σ dy[p,q] / area[p,q] over the bins (p,q) that cover (h,w).
 Tensor adaptive_avg_pool2d_backward(const Tensor& grad_y, const Shape& x_shape) {
   check_dim("adaptive_avg_pool2d", "grad_y", grad_y, 4);
-  const Pooling s(x_shape, grad_y.size(1), grad_y.size(2));
-  check_shape("adaptive_avg_pool2d", "grad_y", grad_y, {s.batch, s.out_h, s.out_w, s.channels});
+  const AdaptivePooling s(x_shape, grad_y.size(1), grad_y.size(2));
+  check_shape("adaptive_avg_pool2d", "grad_y", grad_y, s.out());
   return dispatch_activation(grad_y.dtype(), "adaptive_avg_pool2d", [&]<class T>() {
     using C = Compute<T>;
     Tensor grad_x = Tensor::empty(x_shape, grad_y.options());
@@ -85,8 +56,8 @@ Tensor adaptive_avg_pool2d_backward(const Tensor& grad_y, const Shape& x_shape) 
     const auto add_bin = [&](std::int64_t row, std::int64_t p, C* sums) {
       const std::int64_t n = row / s.in_h;
       for (std::int64_t q = 0; q < s.out_w; ++q) {
-        const Bin columns(q, s.out_w, s.in_w);
-        const C share = C(1) / static_cast<C>(Bin(p, s.out_h, s.in_h).length() * columns.length());
+        const PoolingBin columns(q, s.out_w, s.in_w);
+        const C share = C(1) / static_cast<C>(PoolingBin(p, s.out_h, s.in_h).length() * columns.length());
         const T* from = grad_y_data + ((n * s.out_h + p) * s.out_w + q) * s.channels;
         for (std::int64_t w = columns.begin; w < columns.end; ++w)
           for (std::int64_t c = 0; c < s.channels; ++c) sums[w * s.channels + c] += share * widened(from[c]);
@@ -99,7 +70,7 @@ Tensor adaptive_avg_pool2d_backward(const Tensor& grad_y, const Shape& x_shape) 
                      const std::int64_t h = row % s.in_h;
                      std::ranges::fill(sums, C(0));
                      for (std::int64_t p = 0; p < s.out_h; ++p) {
-                       const Bin rows(p, s.out_h, s.in_h);
+                       const PoolingBin rows(p, s.out_h, s.in_h);
                        if (rows.begin <= h && h < rows.end) add_bin(row, p, sums.data());
                      }
                      std::ranges::transform(sums, grad_x_data + row * std::ssize(sums),

@@ -2,6 +2,7 @@
 
 #include "tensor/cpu/threads.h"
 #include "tensor/ops/argmax.h"
+#include "tensor/ops/argmax_checks.h"
 
 namespace dcl::tensor::cpu {
 
@@ -22,13 +23,8 @@ std::int64_t first_maximum(const T* x, std::int64_t n) {
 }  // namespace
 
 Tensor argmax(const Tensor& x) {
-  check(x.defined(), "argmax: x is undefined");
-  check(x.dim() >= 1 && x.size(-1) > 0, "argmax: x is {}, expected rows of at least one element",
-        x.shape().str());
+  Tensor index = Tensor::empty(argmax_shape(x), {DType::int64, x.device()});
   const std::int64_t columns = x.size(-1);
-  std::vector<std::int64_t> sizes = x.shape().sizes();
-  sizes.pop_back();
-  Tensor index = Tensor::empty(Shape(std::move(sizes)), {DType::int64, x.device()});
   dispatch_float(x.dtype(), "argmax", [&]<class T>() {
     const T* x_data = x.data<T>();
     std::int64_t* index_data = index.data<std::int64_t>();

@@ -4,7 +4,8 @@
 //
 // logits [M,C] float32 or float64, targets int64 [M] with values in [0, C), loss [1]. Computed from the
 // largest logit of each row down, so large logits do not overflow. Throws, naming the row, for a target out
-// of range, and when there are no rows.
+// of range, and when there are no rows; on a GPU, where nobody waits for the numbers, such a target makes the
+// loss and its row of the gradient NaN.
 #pragma once
 
 #include "tensor/tensor.h"

@@ -3,6 +3,7 @@
 
 #include "tensor/cpu/threads.h"
 #include "tensor/ops/cross_entropy.h"
+#include "tensor/ops/cross_entropy_checks.h"
 
 namespace dcl::tensor::cpu {
 
@@ -11,11 +12,7 @@ namespace {
 constexpr std::int64_t kGrain = 4096;  // elements; exp makes them dear
 
 void check_arguments(const Tensor& logits, const Tensor& targets) {
-  check_dim("cross_entropy", "logits", logits, 2);
-  check_dtype("cross_entropy", "targets", targets, DType::int64);
-  check(targets.shape() == Shape{logits.size(0)}, "cross_entropy: targets is {}, expected [{}] (logits {})",
-        targets.shape().str(), logits.size(0), logits.shape().str());
-  check(logits.size(0) > 0, "cross_entropy: logits {} has no rows to average over", logits.shape().str());
+  check_cross_entropy(logits, targets);
   for (std::int64_t i = 0; i < targets.numel(); ++i) {
     const std::int64_t target = targets.data<std::int64_t>()[i];
     check(0 <= target && target < logits.size(1),

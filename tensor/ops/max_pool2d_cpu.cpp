@@ -8,27 +8,14 @@ namespace {
 
 constexpr std::int64_t kGrain = 16384;  // elements a thread is worth waking for
 
-MaxPool2dSizes sizes_of(const Shape& x, const MaxPool2dParams& params) {
-  const auto [kernel, stride, padding] = params;
-  check(x.dim() == 4, "max_pool2d: x is {}, expected [N,H,W,C]", x.str());
-  check(kernel >= 1 && kernel <= 15, "max_pool2d: kernel is {}, expected 1 to 15", kernel);
-  check(stride >= 1, "max_pool2d: stride is {}, expected at least 1", stride);
-  check(padding >= 0 && padding <= kernel / 2,
-        "max_pool2d: padding is {}, expected 0 to half the kernel of {}", padding, kernel);
-  check(x[1] + 2 * padding >= kernel && x[2] + 2 * padding >= kernel,
-        "max_pool2d: kernel {} is larger than the picture with padding {} (x {})", kernel, padding, x.str());
-  const auto out = [&](std::int64_t in) { return (in + 2 * padding - kernel) / stride + 1; };
-  return {x[0], x[1], x[2], x[3], out(x[1]), out(x[2]), kernel, stride, padding};
-}
-
 }  // namespace
 
 MaxPool2dResult max_pool2d(const Tensor& x, const MaxPool2dParams& params) {
   check(x.defined(), "max_pool2d: x is undefined");
-  const auto s = sizes_of(x.shape(), params);
+  const auto s = max_pool2d_sizes(x.shape(), params);
   return dispatch_activation(x.dtype(), "max_pool2d", [&]<class T>() {
-    const Shape out{s.batch, s.out_h, s.out_w, s.channels};
-    MaxPool2dResult result{Tensor::empty(out, x.options()), Tensor::empty(out, {DType::uint8, x.device()})};
+    MaxPool2dResult result{Tensor::empty(s.out(), x.options()),
+                           Tensor::empty(s.out(), {DType::uint8, x.device()})};
     count_work({0, bytes_of({&x, &result.y, &result.tap})});
     const T* x_data = x.data<T>();
     T* y_data = result.y.data<T>();
@@ -47,9 +34,9 @@ MaxPool2dResult max_pool2d(const Tensor& x, const MaxPool2dParams& params) {
 // dx[h,w,c] = Σ dy[p,q,c] over the windows (p,q) whose largest value was at (h,w).
 Tensor max_pool2d_backward(const Tensor& grad_y, const Tensor& tap, const Shape& x_shape,
                            const MaxPool2dParams& params) {
-  const auto s = sizes_of(x_shape, params);
+  const auto s = max_pool2d_sizes(x_shape, params);
   check_dtype("max_pool2d", "tap", tap, DType::uint8);
-  check_shape("max_pool2d", "tap", tap, {s.batch, s.out_h, s.out_w, s.channels});
+  check_shape("max_pool2d", "tap", tap, s.out());
   check_shape("max_pool2d", "grad_y", grad_y, tap.shape());
   return dispatch_activation(grad_y.dtype(), "max_pool2d", [&]<class T>() {
     Tensor grad_x = Tensor::empty(x_shape, grad_y.options());

@@ -32,17 +32,9 @@ struct TapOf<double> {
   using Type = std::int64_t;
 };
 
-// Taps [begin, end) of a window that starts at `start` (it may be negative) and lie inside [0, size).
-struct Taps {
-  std::int64_t begin;
-  std::int64_t end;
-  HWY_INLINE Taps(std::int64_t start, std::int64_t kernel, std::int64_t size)
-      : begin(std::max<std::int64_t>(-start, 0)), end(std::min(kernel, size - start)) {}
-};
-
 // One output pixel, `count` channels. x[corner] is tap (0,0), which may lie outside.
 template <class T>
-HWY_INLINE void window_maximum(const MaxPool2dSizes& s, Taps rows, Taps columns, const T* x,
+HWY_INLINE void window_maximum(const MaxPool2dSizes& s, MaxPool2dTaps rows, MaxPool2dTaps columns, const T* x,
                                std::int64_t corner, std::int64_t count, T* HWY_RESTRICT y,
                                std::uint8_t* HWY_RESTRICT tap) {
   using Tap = typename TapOf<Compute<T>>::Type;
@@ -74,10 +66,10 @@ HWY_INLINE void window_maximum(const MaxPool2dSizes& s, Taps rows, Taps columns,
 template <class T>
 void forward_row(const MaxPool2dSizes& s, const T* x, std::int64_t p, T* y, std::uint8_t* tap) {
   const std::int64_t top = p * s.stride - s.padding;
-  const Taps rows(top, s.kernel, s.in_h);
+  const MaxPool2dTaps rows(top, s.kernel, s.in_h);
   for (std::int64_t q = 0; q < s.out_w; ++q) {
     const std::int64_t left = q * s.stride - s.padding;
-    const Taps columns(left, s.kernel, s.in_w);
+    const MaxPool2dTaps columns(left, s.kernel, s.in_w);
     const std::int64_t corner = (top * s.in_w + left) * s.channels;
     std::int64_t c = 0;
     for (; c + kChunk <= s.channels; c += kChunk)
@@ -88,21 +80,12 @@ void forward_row(const MaxPool2dSizes& s, const T* x, std::int64_t p, T* y, std:
   }
 }
 
-// Windows [begin, end) that contain position i.
-struct Windows {
-  std::int64_t begin;
-  std::int64_t end;
-  HWY_INLINE Windows(std::int64_t i, const MaxPool2dSizes& s, std::int64_t windows)
-      : begin(std::max<std::int64_t>(i + s.padding - s.kernel + s.stride, 0) / s.stride),
-        end(std::min((i + s.padding) / s.stride + 1, windows)) {}
-};
-
 // dx gathers from the few windows over it, so that it is written once and by one thread; `count` channels of
 // one pixel (h,w).
 template <class T>
-HWY_INLINE void gather_gradient(const MaxPool2dSizes& s, Windows rows, Windows columns, std::int64_t h,
-                                std::int64_t w, const T* grad_y, const std::uint8_t* tap, std::int64_t count,
-                                T* HWY_RESTRICT grad_x) {
+HWY_INLINE void gather_gradient(const MaxPool2dSizes& s, MaxPool2dWindows rows, MaxPool2dWindows columns,
+                                std::int64_t h, std::int64_t w, const T* grad_y, const std::uint8_t* tap,
+                                std::int64_t count, T* HWY_RESTRICT grad_x) {
   Compute<T> sum[kChunk];
   for (std::int64_t c = 0; c < count; ++c) sum[c] = 0;
   for (std::int64_t p = rows.begin; p < rows.end; ++p) {
@@ -121,9 +104,9 @@ HWY_INLINE void gather_gradient(const MaxPool2dSizes& s, Windows rows, Windows c
 template <class T>
 void backward_row(const MaxPool2dSizes& s, const T* grad_y, const std::uint8_t* tap, std::int64_t h,
                   T* grad_x) {
-  const Windows rows(h, s, s.out_h);
+  const MaxPool2dWindows rows(h, s, s.out_h);
   for (std::int64_t w = 0; w < s.in_w; ++w, grad_x += s.channels) {
-    const Windows columns(w, s, s.out_w);
+    const MaxPool2dWindows columns(w, s, s.out_w);
     std::int64_t c = 0;
     for (; c + kChunk <= s.channels; c += kChunk)
       gather_gradient(s, rows, columns, h, w, grad_y + c, tap + c, kChunk, grad_x + c);

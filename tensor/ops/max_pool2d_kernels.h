@@ -4,19 +4,9 @@
 
 #include <cstdint>
 
-namespace dcl::tensor::cpu {
+#include "tensor/ops/max_pool2d_windows.h"
 
-struct MaxPool2dSizes {
-  std::int64_t batch;
-  std::int64_t in_h;
-  std::int64_t in_w;
-  std::int64_t channels;
-  std::int64_t out_h;
-  std::int64_t out_w;
-  std::int64_t kernel;
-  std::int64_t stride;
-  std::int64_t padding;
-};
+namespace dcl::tensor::cpu {
 
 template <class T>
 struct MaxPool2dKernels {

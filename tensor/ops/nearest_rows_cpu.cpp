@@ -7,42 +7,27 @@
 #include "tensor/cpu/row_sums.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/ops/nearest_rows.h"
+#include "tensor/ops/nearest_rows_sizes.h"
 
 namespace dcl::tensor::cpu {
 
 namespace {
-
-constexpr double kEps = 1e-12;  // as in normalize: a row of zeros stays zeros
-
-struct Sizes {
-  std::int64_t entries, rows_a, rows_b, channels;
-};
-
-Sizes check_sizes(const Tensor& a, const Tensor& b, std::int64_t entries) {
-  check_dim("nearest_rows", "a", a, 2);
-  check_dim("nearest_rows", "b", b, 2);
-  check_dtype("nearest_rows", "b", b, a.dtype());
-  check(a.size(1) == b.size(1), "nearest_rows: rows of a and b differ in width (a {}, b {})", a.shape().str(),
-        b.shape().str());
-  check(entries > 0 && a.size(0) % entries == 0 && b.size(0) % entries == 0 && b.size(0) > 0,
-        "nearest_rows: {} entries do not divide the rows (a {}, b {})", entries, a.shape().str(),
-        b.shape().str());
-  return {entries, a.size(0) / entries, b.size(0) / entries, a.size(1)};
-}
 
 template <class T>
 std::vector<T> inverse_norms(const T* x, std::int64_t rows, std::int64_t channels) {
   std::vector<T> inverse(static_cast<std::size_t>(rows));
   for (std::int64_t i = 0; i < rows; ++i) {
     const double squares = row_sums<T>().dot(channels, x + i * channels, x + i * channels);
-    inverse[static_cast<std::size_t>(i)] = static_cast<T>(1.0 / std::max(std::sqrt(squares), kEps));
+    inverse[static_cast<std::size_t>(i)] =
+        static_cast<T>(1.0 / std::max(std::sqrt(squares), kNearestRowsEps));
   }
   return inverse;
 }
 
 // One entry: index[i] and the gap between its two best cosines.
 template <class T>
-double match_entry(const T* a, const T* b, const Sizes& s, std::int64_t first, std::int64_t* index) {
+double match_entry(const T* a, const T* b, const NearestRowsSizes& s, std::int64_t first,
+                   std::int64_t* index) {
   const auto scale_a = inverse_norms(a, s.rows_a, s.channels);
   const auto scale_b = inverse_norms(b, s.rows_b, s.channels);
   std::vector<T> products(static_cast<std::size_t>(s.rows_a * s.rows_b));
@@ -73,7 +58,7 @@ double match_entry(const T* a, const T* b, const Sizes& s, std::int64_t first, s
 }  // namespace
 
 NearestRows nearest_rows(const Tensor& a, const Tensor& b, std::int64_t entries, bool want_margin) {
-  const Sizes s = check_sizes(a, b, entries);
+  const auto s = nearest_rows_sizes(a, b, entries);
   count_work({2 * static_cast<double>(a.numel() * s.rows_b), bytes_of({&a, &b})});
   NearestRows result;
   result.index = Tensor::empty({a.size(0)}, {DType::int64, a.device()});

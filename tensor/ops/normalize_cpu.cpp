@@ -4,6 +4,7 @@
 #include "tensor/cpu/row_sums.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/ops/normalize.h"
+#include "tensor/ops/normalize_checks.h"
 
 namespace dcl::tensor::cpu {
 
@@ -21,16 +22,10 @@ void for_each_row(const Tensor& x, F body) {
   });
 }
 
-void check_arguments(const Tensor& x, double eps) {
-  check(x.defined(), "normalize: x is undefined");
-  check(x.dim() >= 1, "normalize: x is [], expected at least one dimension");
-  check(eps > 0, "normalize: eps is {}, expected a positive number", eps);
-}
-
 }  // namespace
 
 Tensor normalize(const Tensor& x, double eps) {
-  check_arguments(x, eps);
+  check_normalize(x, eps);
   return dispatch_float(x.dtype(), "normalize", [&]<class T>() {
     const std::int64_t columns = x.size(-1);
     const auto dot = row_sums<T>().dot;
@@ -49,9 +44,7 @@ Tensor normalize(const Tensor& x, double eps) {
 // |x| >= eps:  dx = (dy − x (dy·x) / n²) / n, the part of dy across the row, divided by its length;
 // |x| <  eps:  dx = dy / eps, since n does not move.
 Tensor normalize_backward(const Tensor& grad_y, const Tensor& x, double eps) {
-  check_arguments(x, eps);
-  check_shape("normalize", "grad_y", grad_y, x.shape());
-  check_dtype("normalize", "grad_y", grad_y, x.dtype());
+  check_normalize_backward(grad_y, x, eps);
   return dispatch_float(x.dtype(), "normalize", [&]<class T>() {
     const std::int64_t columns = x.size(-1);
     const auto dot = row_sums<T>().dot;

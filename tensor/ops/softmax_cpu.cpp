@@ -3,23 +3,13 @@
 
 #include "tensor/cpu/threads.h"
 #include "tensor/ops/softmax.h"
+#include "tensor/ops/softmax_checks.h"
 
 namespace dcl::tensor::cpu {
 
 namespace {
 
 constexpr std::int64_t kGrain = 4096;  // elements; exp makes them dear
-
-void check_x(const char* op, const Tensor& x) {
-  check(x.defined(), "{}: x is undefined", op);
-  check(x.dim() >= 1, "{}: x is [], expected at least one dimension", op);
-}
-
-void check_backward(const char* op, const Tensor& grad_y, const Tensor& y) {
-  check_x(op, y);
-  check_shape(op, "grad_y", grad_y, y.shape());
-  check_dtype(op, "grad_y", grad_y, y.dtype());
-}
 
 // Runs body(offset of a row) for all rows of x.
 template <class F>
@@ -34,7 +24,7 @@ void for_each_row(const Tensor& x, F body) {
 }  // namespace
 
 Tensor softmax(const Tensor& x) {
-  check_x("softmax", x);
+  check_softmax("softmax", x);
   return dispatch_float(x.dtype(), "softmax", [&]<class T>() {
     const std::int64_t columns = x.size(-1);
     Tensor y = empty_like(x);
@@ -54,7 +44,7 @@ Tensor softmax(const Tensor& x) {
 
 // dx_c = y_c (dy_c − Σ_k dy_k y_k)
 Tensor softmax_backward(const Tensor& grad_y, const Tensor& y) {
-  check_backward("softmax", grad_y, y);
+  check_softmax_backward("softmax", grad_y, y);
   return dispatch_float(y.dtype(), "softmax", [&]<class T>() {
     const std::int64_t columns = y.size(-1);
     Tensor grad_x = empty_like(y);
@@ -71,7 +61,7 @@ Tensor softmax_backward(const Tensor& grad_y, const Tensor& y) {
 }
 
 Tensor log_softmax(const Tensor& x) {
-  check_x("log_softmax", x);
+  check_softmax("log_softmax", x);
   return dispatch_float(x.dtype(), "log_softmax", [&]<class T>() {
     const std::int64_t columns = x.size(-1);
     Tensor y = empty_like(x);
@@ -89,7 +79,7 @@ Tensor log_softmax(const Tensor& x) {
 
 // dx_c = dy_c − exp(y_c) Σ_k dy_k
 Tensor log_softmax_backward(const Tensor& grad_y, const Tensor& y) {
-  check_backward("log_softmax", grad_y, y);
+  check_softmax_backward("log_softmax", grad_y, y);
   return dispatch_float(y.dtype(), "log_softmax", [&]<class T>() {
     const std::int64_t columns = y.size(-1);
     Tensor grad_x = empty_like(y);

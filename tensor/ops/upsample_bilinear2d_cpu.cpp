@@ -1,66 +1,38 @@
-#include <algorithm>
-#include <cmath>
 #include <vector>
 
 #include "tensor/cpu/threads.h"
 #include "tensor/ops/upsample_bilinear2d.h"
+#include "tensor/ops/upsample_bilinear2d_taps.h"
 
 namespace dcl::tensor::cpu {
 
 namespace {
 
-// Where an output row (or column) comes from: (1 − lambda) · x[i0] + lambda · x[i1].
-struct Tap {
-  std::int64_t i0 = 0;
-  std::int64_t i1 = 0;
-  double lambda = 0;
-};
-
-std::vector<Tap> taps(std::int64_t in, std::int64_t out, bool align_corners) {
-  std::vector<Tap> result(static_cast<std::size_t>(out));
-  const double scale = !align_corners ? static_cast<double>(in) / static_cast<double>(out)
-                       : out > 1      ? static_cast<double>(in - 1) / static_cast<double>(out - 1)
-                                      : 0.0;
-  for (std::int64_t i = 0; i < out; ++i) {
-    const double position = align_corners ? scale * static_cast<double>(i)
-                                          : std::max(0.0, scale * (static_cast<double>(i) + 0.5) - 0.5);
-    Tap& tap = result[static_cast<std::size_t>(i)];
-    tap.i0 = std::min(static_cast<std::int64_t>(position), in - 1);
-    tap.i1 = std::min(tap.i0 + 1, in - 1);
-    tap.lambda = position - static_cast<double>(tap.i0);
-  }
+std::vector<UpsampleTap> taps(std::int64_t in, std::int64_t out, bool align_corners) {
+  const UpsampleAxis axis(in, out, align_corners);
+  std::vector<UpsampleTap> result(static_cast<std::size_t>(out));
+  for (std::int64_t i = 0; i < out; ++i) result[static_cast<std::size_t>(i)] = axis.tap(i);
   return result;
-}
-
-void check_sizes(const Shape& x, const UpsampleParams& params) {
-  check(x.dim() == 4, "upsample_bilinear2d: x is {}, expected 4 dimensions", x.str());
-  check(params.out_h >= 1 && params.out_w >= 1,
-        "upsample_bilinear2d: the output size is {}x{}, expected at least 1x1", params.out_h, params.out_w);
-  check(x[1] >= 1 && x[2] >= 1, "upsample_bilinear2d: x {} has no pixels", x.str());
-}
-
-Shape out_shape(const Shape& x, const UpsampleParams& params) {
-  return {x[0], params.out_h, params.out_w, x[3]};
 }
 
 }  // namespace
 
 Tensor upsample_bilinear2d(const Tensor& x, const UpsampleParams& params) {
   check(x.defined(), "upsample_bilinear2d: x is undefined");
-  check_sizes(x.shape(), params);
+  check_upsample_sizes(x.shape(), params);
   return dispatch_float(x.dtype(), "upsample_bilinear2d", [&]<class T>() {
     const std::int64_t in_h = x.size(1), in_w = x.size(2), channels = x.size(3);
     const auto rows = taps(in_h, params.out_h, params.align_corners);
     const auto columns = taps(in_w, params.out_w, params.align_corners);
-    Tensor y = Tensor::empty(out_shape(x.shape(), params), x.options());
+    Tensor y = Tensor::empty(upsampled_shape(x.shape(), params), x.options());
     const T* x_data = x.data<T>();
     T* y_data = y.data<T>();
     parallel_for(x.size(0) * params.out_h, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = begin; row < end; ++row) {
-        const Tap& v = rows[static_cast<std::size_t>(row % params.out_h)];
+        const UpsampleTap& v = rows[static_cast<std::size_t>(row % params.out_h)];
         const T* picture = x_data + row / params.out_h * in_h * in_w * channels;
         for (std::int64_t q = 0; q < params.out_w; ++q) {
-          const Tap& h = columns[static_cast<std::size_t>(q)];
+          const UpsampleTap& h = columns[static_cast<std::size_t>(q)];
           const T w00 = static_cast<T>((1 - v.lambda) * (1 - h.lambda));
           const T w01 = static_cast<T>((1 - v.lambda) * h.lambda);
           const T w10 = static_cast<T>(v.lambda * (1 - h.lambda));
@@ -83,8 +55,8 @@ Tensor upsample_bilinear2d(const Tensor& x, const UpsampleParams& params) {
 // gradients do not overlap.
 Tensor upsample_bilinear2d_backward(const Tensor& grad_y, const Shape& x_shape,
                                     const UpsampleParams& params) {
-  check_sizes(x_shape, params);
-  check_shape("upsample_bilinear2d", "grad_y", grad_y, out_shape(x_shape, params));
+  check_upsample_sizes(x_shape, params);
+  check_shape("upsample_bilinear2d", "grad_y", grad_y, upsampled_shape(x_shape, params));
   return dispatch_float(grad_y.dtype(), "upsample_bilinear2d", [&]<class T>() {
     const std::int64_t in_h = x_shape[1], in_w = x_shape[2], channels = x_shape[3];
     const auto rows = taps(in_h, params.out_h, params.align_corners);
@@ -94,10 +66,10 @@ Tensor upsample_bilinear2d_backward(const Tensor& grad_y, const Shape& x_shape,
     T* grad_x_data = grad_x.data<T>();
     parallel_for(x_shape[0], 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = begin * params.out_h; row < end * params.out_h; ++row) {
-        const Tap& v = rows[static_cast<std::size_t>(row % params.out_h)];
+        const UpsampleTap& v = rows[static_cast<std::size_t>(row % params.out_h)];
         T* picture = grad_x_data + row / params.out_h * in_h * in_w * channels;
         for (std::int64_t q = 0; q < params.out_w; ++q) {
-          const Tap& h = columns[static_cast<std::size_t>(q)];
+          const UpsampleTap& h = columns[static_cast<std::size_t>(q)];
           const T* pixel = grad_y_data + (row * params.out_w + q) * channels;
           const auto give = [&](std::int64_t i, std::int64_t j, double weight) {
             T* to = picture + (i * in_w + j) * channels;
