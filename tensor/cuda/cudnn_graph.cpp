@@ -39,10 +39,12 @@ bool is_refusal(cudnnStatus_t status) { return CUDNN_STATUS_CATEGORY(status) == 
 
 constexpr auto attribute_type(const std::int64_t&) { return CUDNN_TYPE_INT64; }
 constexpr auto attribute_type(const float&) { return CUDNN_TYPE_FLOAT; }
+constexpr auto attribute_type(const bool&) { return CUDNN_TYPE_BOOLEAN; }
 constexpr auto attribute_type(const char&) { return CUDNN_TYPE_CHAR; }
 constexpr auto attribute_type(void* const&) { return CUDNN_TYPE_BACKEND_DESCRIPTOR; }
 constexpr auto attribute_type(const cudnnDataType_t&) { return CUDNN_TYPE_DATA_TYPE; }
 constexpr auto attribute_type(const cudnnConvolutionMode_t&) { return CUDNN_TYPE_CONVOLUTION_MODE; }
+constexpr auto attribute_type(const cudnnPointwiseMode_t&) { return CUDNN_TYPE_POINTWISE_MODE; }
 constexpr auto attribute_type(const cudnnBackendHeurMode_t&) { return CUDNN_TYPE_HEUR_MODE; }
 
 // A descriptor on its way to being finalised.
@@ -292,7 +294,7 @@ void CudnnPlan::execute(const std::string& op, const std::vector<CudnnBinding>& 
               cudnnBackendExecute(static_cast<cudnnHandle_t>(device.handle()), plan_.get(), pack.get()));
 }
 
-std::int64_t CudnnGraph::picture(DType type, const PictureSizes& sizes) {
+std::int64_t CudnnGraph::add_tensor(DType type, const PictureSizes& sizes, bool is_virtual) {
   const auto [n, h, w, c] = sizes;
   const std::array<std::int64_t, 4> dimensions{n, c, h, w};
   const std::array<std::int64_t, 4> strides{h * w * c, 1, w * c, c};
@@ -304,7 +306,8 @@ std::int64_t CudnnGraph::picture(DType type, const PictureSizes& sizes) {
                     .set_all(CUDNN_ATTR_TENSOR_DIMENSIONS, std::span<const std::int64_t>(dimensions))
                     .set_all(CUDNN_ATTR_TENSOR_STRIDES, std::span<const std::int64_t>(strides))
                     .set(CUDNN_ATTR_TENSOR_UNIQUE_ID, id)
-                    .set(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, alignment))
+                    .set(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, alignment)
+                    .set(CUDNN_ATTR_TENSOR_IS_VIRTUAL, is_virtual))
           .finalised());
   return id;
 }
@@ -333,6 +336,20 @@ void CudnnGraph::convolution(ConvolutionPass pass, const ConvolutionWindow& wind
                                       .set(names.alpha, 1.0F)
                                       .set(names.beta, 0.0F))
                             .finalised());
+}
+
+void CudnnGraph::add(std::int64_t a, std::int64_t b, std::int64_t sum) {
+  details_.push_back(std::move(Builder(op_, CUDNN_BACKEND_POINTWISE_DESCRIPTOR)
+                                   .set(CUDNN_ATTR_POINTWISE_MODE, CUDNN_POINTWISE_ADD)
+                                   .set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT))
+                         .finalised());
+  operations_.push_back(
+      std::move(Builder(op_, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR)
+                    .set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, details_.back().get())
+                    .set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, tensor(a))
+                    .set(CUDNN_ATTR_OPERATION_POINTWISE_BDESC, tensor(b))
+                    .set(CUDNN_ATTR_OPERATION_POINTWISE_YDESC, tensor(sum)))
+          .finalised());
 }
 
 std::optional<CudnnPlan> CudnnGraph::plan(const CudnnDevice& device, const PlanRules& rules) const {

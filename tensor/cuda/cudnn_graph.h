@@ -111,16 +111,21 @@ class CudnnGraph {
   explicit CudnnGraph(std::string op) : op_(std::move(op)) {}
 
   /// Adds a tensor of float32 or bfloat16 and returns its id; ids count up from 1.
-  std::int64_t picture(DType type, const PictureSizes& sizes);
+  std::int64_t picture(DType type, const PictureSizes& sizes) { return add_tensor(type, sizes, false); }
+  /// The same for one that never reaches memory.
+  std::int64_t intermediate(DType type, const PictureSizes& sizes) { return add_tensor(type, sizes, true); }
 
   /// Sums are float32. The groups follow from the channels of x and of the weight.
   void convolution(ConvolutionPass pass, const ConvolutionWindow& window, const ConvolutionTensors& tensors);
+  /// sum = a + b in float32, b broadcast to a.
+  void add(std::int64_t a, std::int64_t b, std::int64_t sum);
 
   /// The first plan of cuDNN's heuristics, then of its fallbacks, that follows the rules and whose workspace
   /// is moderate; nothing when there is none.
   std::optional<CudnnPlan> plan(const CudnnDevice& device, const PlanRules& rules) const;
 
  private:
+  std::int64_t add_tensor(DType type, const PictureSizes& sizes, bool is_virtual);
   void* tensor(std::int64_t id) const { return tensors_[static_cast<std::size_t>(id - 1)].get(); }
 
   std::string op_;

@@ -3,9 +3,10 @@
 #include <atomic>
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include <fmt/core.h>
 #include <fmt/ranges.h>
@@ -51,12 +52,16 @@ std::string PlanKey::str() const {
 }
 
 std::size_t PlanKeyHash::operator()(const PlanKey& key) const {
-  std::uint64_t hash = static_cast<std::uint64_t>(key.kind) << 16 | static_cast<std::uint64_t>(key.dtype)
-                                                                        << 8;
-  hash += static_cast<std::uint64_t>(key.device);
-  for (const std::int64_t size : key.sizes)
-    hash = (hash ^ static_cast<std::uint64_t>(size)) * 0x9e3779b97f4a7c15U + (hash >> 29);
-  return static_cast<std::size_t>(hash ^ hash >> 32);
+  std::uint64_t hash = 0;
+  const auto mix = [&](auto value) {
+    hash = (hash ^ static_cast<std::uint64_t>(value)) * 0x9e3779b97f4a7c15U;
+    hash ^= hash >> 32;
+  };
+  mix(key.kind);
+  mix(key.dtype);
+  mix(key.device);
+  for (const std::int64_t size : key.sizes) mix(size);
+  return static_cast<std::size_t>(hash);
 }
 
 PlanStore::PlanStore(fs::path folder, const std::string& library, const std::string& gpu)
@@ -73,10 +78,11 @@ std::string PlanStore::head_of(const PlanKey& key) const { return origin_ + key.
 std::optional<std::string> PlanStore::load(const PlanKey& key) const {
   if (folder_.empty()) return {};
   std::ifstream file(path_of(key), std::ios::binary);
-  if (!file) return {};
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  std::ostringstream read;
+  if (!file || !(read << file.rdbuf())) return {};
+  const std::string text = std::move(read).str();
   const std::string head = head_of(key);
-  if (file.bad() || !text.starts_with(head)) return {};
+  if (!text.starts_with(head)) return {};
   const std::size_t line_end = text.find('\n', head.size());
   if (line_end == std::string::npos) return {};
   std::string plan = text.substr(line_end + 1);
