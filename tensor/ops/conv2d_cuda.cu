@@ -81,7 +81,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
     const std::int64_t channels = padded_channels(z, x.dtype());
     const Conv2dSizes size = with_channels(z, channels);
     const Tensor pictures = padded(x, channels);
-    const Tensor kernels = operand(weight, x.dtype(), channels);
+    const Tensor kernels = operand(weight, x.dtype(), size.group_in());
     const auto on_cudnn = [&](const Tensor& added) {
       return x.numel() > 0 && conv2d_cudnn(ConvolutionPass::forward, size, {pictures, kernels, y, added});
     };
@@ -101,7 +101,7 @@ Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape
   if (dx.numel() == 0) return cut(dx, z.in_channels);
   dispatch_activation(dy.dtype(), "conv2d_backward_input", [&]<class T>() {
     const Conv2dSizes size = with_channels(z, channels);
-    const Tensor kernels = operand(weight, dy.dtype(), channels);
+    const Tensor kernels = operand(weight, dy.dtype(), size.group_in());
     if (!conv2d_cudnn(ConvolutionPass::backward_input, size, {dx, kernels, dy}))
       conv2d_backward_input_columns<T>(size, dy, kernels, dx);
   });
@@ -117,11 +117,11 @@ Tensor conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Shape& we
   const DType type = parameter_dtype(dy.dtype());
   const std::int64_t channels = padded_channels(z, dy.dtype());
   if (dy.numel() == 0 || x.numel() == 0) return Tensor::zeros(weight_shape, {type, dy.device()});
-  const Shape shape = with_last(weight_shape, z.params.groups == 1 ? channels : weight_shape[3]);
+  const Conv2dSizes size = with_channels(z, channels);
+  const Shape shape = with_last(weight_shape, size.group_in());
   Tensor dweight = Tensor::empty(shape, dy.options());
   count(z, {&dy, &x, &dweight});
   dispatch_activation(dy.dtype(), "conv2d_backward_weight", [&]<class T>() {
-    const Conv2dSizes size = with_channels(z, channels);
     const Tensor pictures = padded(x, channels);
     if (conv2d_cudnn(ConvolutionPass::backward_weight, size, {pictures, dweight, dy})) {
       dweight = cast(dweight, type);

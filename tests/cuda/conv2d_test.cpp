@@ -43,6 +43,7 @@ const std::vector<Row>& rows() {
       {"7x7 stem", {3, 21, 23, 3}, {8, 7, 7, 3}, {.stride = 2, .padding = 3}, true},
       {"3x3, channels in eights", {5, 9, 11, 16}, {24, 3, 3, 16}, {.padding = 1}, true},
       {"3x3, odd channels", {4, 8, 9, 33}, {37, 3, 3, 33}, {.padding = 1}, true},
+      {"3x3, pictures in several parts", {7, 4, 5, 3}, {4, 3, 3, 3}, {.padding = 1}, true},
       {"kernel of 2x3", {1, 5, 4, 2}, {3, 2, 3, 2}, {.padding = 1}},
       {"kernel of 1x3, stride 2", {1, 5, 7, 2}, {3, 1, 3, 2}, {.stride = 2}},
       {"pictures of one pixel", {3, 1, 1, 4}, {5, 3, 3, 4}, {.padding = 1}, true},
