@@ -140,13 +140,11 @@ constexpr std::array<ConvolutionAttributes, 3> kConvolutionAttributes{{
      CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_ALPHA, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA},
 }};
 
-struct Handle {
+std::shared_ptr<void> make_handle() {
   cudnnHandle_t handle = nullptr;
-  Handle() { check_cudnn("cudnn_device", "cudnnCreate", cudnnCreate(&handle)); }
-  ~Handle() { cudnnDestroy(handle); }
-  Handle(const Handle&) = delete;
-  Handle& operator=(const Handle&) = delete;
-};
+  check_cudnn("cudnn_device", "cudnnCreate", cudnnCreate(&handle));
+  return {handle, [](void* made) { cudnnDestroy(static_cast<cudnnHandle_t>(made)); }};
+}
 
 bool breaks(cudnnBackendNumericalNote_t note, const PlanRules& rules) {
   switch (note) {
@@ -212,7 +210,7 @@ std::optional<CudnnPlan> plan_of(const std::string& op, const CudnnDescriptor& c
            CUDNN_STATUS_CATEGORY(status) == CUDNN_STATUS_EXECUTION_FAILED;
   });
   if (!plan) return {};
-  return CudnnPlan(op, std::move(*plan));
+  return CudnnPlan(op, device, std::move(*plan));
 }
 
 }  // namespace
@@ -238,15 +236,18 @@ CudnnDevice CudnnDevice::described(const std::string& json) {
 }
 
 CudnnDevice cudnn_device() {
-  thread_local std::map<int, Handle> handles;
-  const cudnnHandle_t handle = handles[current_device()].handle;
-  check_cudnn("cudnn_device", "cudnnSetStream", cudnnSetStream(handle, current_stream()));
+  thread_local std::map<int, std::shared_ptr<void>> handles;
+  std::shared_ptr<void>& handle = handles[current_device()];
+  if (!handle) handle = make_handle();
+  check_cudnn("cudnn_device", "cudnnSetStream",
+              cudnnSetStream(static_cast<cudnnHandle_t>(handle.get()), current_stream()));
   return CudnnDevice(handle);
 }
 
 std::int64_t cudnn_version() { return static_cast<std::int64_t>(cudnnGetVersion()); }
 
-CudnnPlan::CudnnPlan(const std::string& op, CudnnDescriptor plan) : plan_(std::move(plan)) {
+CudnnPlan::CudnnPlan(const std::string& op, CudnnDevice device, CudnnDescriptor plan)
+    : device_(std::move(device)), plan_(std::move(plan)) {
   get_as<std::int64_t>(op, plan_.get(), CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64,
                        {&workspace_bytes_, 1});
 }
@@ -257,7 +258,7 @@ std::optional<CudnnPlan> CudnnPlan::from_json(const std::string& op, const Cudnn
   if (!builder.takes_text(CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, json)) return {};
   auto plan = std::move(builder).finalised_unless([](cudnnStatus_t) { return true; });
   if (!plan) return {};
-  return CudnnPlan(op, std::move(*plan));
+  return CudnnPlan(op, device, std::move(*plan));
 }
 
 std::optional<std::string> CudnnPlan::json() const {

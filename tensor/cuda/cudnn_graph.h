@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tensor/dtype.h"
@@ -38,16 +39,16 @@ class CudnnDescriptor {
 /// The device that a plan is made for: a GPU of this machine, or one that is only described.
 class CudnnDevice {
  public:
-  /// A GPU of this machine, by a handle that outlives this object.
-  explicit CudnnDevice(void* handle) : handle_(handle) {}
+  /// A GPU of this machine, by its cudnnHandle_t.
+  explicit CudnnDevice(std::shared_ptr<void> handle) : handle_(std::move(handle)) {}
   /// The GPU that `json` describes, in cuDNN's own form: plans can be made for it, not run.
   static CudnnDevice described(const std::string& json);
 
-  void* handle() const { return handle_; }
+  void* handle() const { return handle_.get(); }
   void* properties() const { return properties_ ? properties_->get() : nullptr; }
 
  private:
-  void* handle_ = nullptr;
+  std::shared_ptr<void> handle_;
   std::shared_ptr<const CudnnDescriptor> properties_;
 };
 
@@ -72,7 +73,7 @@ struct CudnnBinding {
 /// A finalised execution plan.
 class CudnnPlan {
  public:
-  explicit CudnnPlan(const std::string& op, CudnnDescriptor plan);
+  CudnnPlan(const std::string& op, CudnnDevice device, CudnnDescriptor plan);
   /// The plan that json() gave. Nothing when this cuDNN or this GPU does not take it.
   static std::optional<CudnnPlan> from_json(const std::string& op, const CudnnDevice& device,
                                             const std::string& json);
@@ -83,6 +84,7 @@ class CudnnPlan {
   void execute(const std::string& op, const std::vector<CudnnBinding>& tensors, void* workspace) const;
 
  private:
+  CudnnDevice device_;  // outlives the plan, whichever thread made it
   CudnnDescriptor plan_;
   std::int64_t workspace_bytes_ = 0;
 };
