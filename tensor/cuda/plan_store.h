@@ -15,7 +15,8 @@ namespace dcl::tensor::cuda {
 
 enum class PlanKind : std::uint8_t { conv2d, conv2d_backward_input, conv2d_backward_weight };
 
-/// Everything that a plan depends on beside the library and the GPU.
+/// Everything that a plan depends on beside the library and the GPU; which engines it may use follows from
+/// it.
 struct PlanKey {
   PlanKind kind = PlanKind::conv2d;
   DType dtype = DType::float32;

@@ -84,10 +84,11 @@ __global__ void pad_channels(std::int64_t rows, std::int64_t channels, std::int6
                              T* y) {
   const std::int64_t packs = padded / kChannelUnit;
   for (const std::int64_t i : grid_stride(rows * packs)) {
-    const std::int64_t first = i % packs * kChannelUnit;
-    const T* const row = x + i / packs * channels;
+    const std::int64_t row = packs == 1 ? i : i / packs;  // a photograph's channels without a division
+    const std::int64_t first = (i - row * packs) * kChannelUnit;
     Pack<T, kChannelUnit> pack;
-    for (int j = 0; j < kChannelUnit; ++j) pack.values[j] = first + j < channels ? row[first + j] : T();
+    for (int j = 0; j < kChannelUnit; ++j)
+      pack.values[j] = first + j < channels ? x[row * channels + first + j] : T();
     store_pack(y + i * kChannelUnit, pack);
   }
 }
