@@ -1,12 +1,12 @@
 // cuDNN's plans, each made once: kept in memory, and on disk where the engine can be written down
-// (tensor/cuda/plan_store.h says where). Engines that are compiled at run time take about a second each.
+// (tensor/io/plan_store.h says where). Engines that are compiled at run time take about a second each.
 #pragma once
 
 #include <functional>
 #include <memory>
 
 #include "tensor/cuda/cudnn_graph.h"
-#include "tensor/cuda/plan_store.h"
+#include "tensor/io/plan_store.h"
 
 namespace dcl::tensor::cuda {
 

@@ -1,7 +1,4 @@
-// cuDNN makes plans for a GPU that is only described: what it offers an H200 is found out without one. In
-// builds with CUDA only.
-#ifndef DCL_CUDA_EMULATED
-
+// cuDNN makes plans for a GPU that is only described: what it offers an H200 is found out without one.
 #include <string>
 #include <vector>
 
@@ -108,5 +105,3 @@ TEST(DescribedDevice, ErrorsNameTheOpAndTheStatus) {
 
 }  // namespace
 }  // namespace dcl::test
-
-#endif

@@ -1,4 +1,6 @@
 // What keeps cuDNN's plans on disk, without cuDNN.
+#include "tensor/io/plan_store.h"
+
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -11,8 +13,6 @@
 
 #include <gtest/gtest.h>
 #include <unistd.h>
-
-#include "tensor/cuda/plan_store.h"
 
 namespace dcl::test {
 namespace {

@@ -1,5 +1,5 @@
-// Which plan a convolution asks for, and the folder where plans outlive the process. Without CUDA, so that
-// every build can test it.
+// Which plan a convolution asks for, and the folder where plans outlive the process. The one part of
+// the CUDA backend's plan cache (tensor/cuda/plan_cache.h) that knows nothing of CUDA: every build tests it.
 #pragma once
 
 #include <array>

@@ -1,4 +1,4 @@
-#include "tensor/cuda/plan_store.h"
+#include "tensor/io/plan_store.h"
 
 #include <atomic>
 #include <cstdlib>
