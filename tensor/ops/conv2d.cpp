@@ -50,4 +50,31 @@ Conv2dSizes conv2d_sizes(const Shape& x, const Shape& weight, const Conv2dParams
           .params = params};
 }
 
+Conv2dSizes check_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                         const Conv2dParams& params) {
+  const Conv2dSizes z = conv2d_sizes(x.shape(), weight.shape(), params);
+  check_dtype("conv2d", "weight", weight, parameter_dtype(x.dtype()));
+  if (bias.defined()) {
+    check_dtype("conv2d", "bias", bias, weight.dtype());
+    check_shape("conv2d", "bias", bias, {z.out_channels});
+  }
+  return z;
+}
+
+Conv2dSizes check_conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape& x_shape,
+                                        const Conv2dParams& params) {
+  const Conv2dSizes z = conv2d_sizes(x_shape, weight.shape(), params);
+  check_shape("conv2d_backward_input", "dy", dy, z.out_shape());
+  check_dtype("conv2d_backward_input", "weight", weight, parameter_dtype(dy.dtype()));
+  return z;
+}
+
+Conv2dSizes check_conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Shape& weight_shape,
+                                         const Conv2dParams& params) {
+  const Conv2dSizes z = conv2d_sizes(x.shape(), weight_shape, params);
+  check_shape("conv2d_backward_weight", "dy", dy, z.out_shape());
+  check_dtype("conv2d_backward_weight", "x", x, dy.dtype());
+  return z;
+}
+
 }  // namespace dcl::tensor

@@ -51,6 +51,14 @@ struct Conv2dSizes {
 /// 1, a negative padding, a kernel that is larger than the padded picture.
 Conv2dSizes conv2d_sizes(const Shape& x, const Shape& weight, const Conv2dParams& params);
 
+/// The sizes of each of the three passes below, after all that they check of their arguments.
+Conv2dSizes check_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                         const Conv2dParams& params);
+Conv2dSizes check_conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape& x_shape,
+                                        const Conv2dParams& params);
+Conv2dSizes check_conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Shape& weight_shape,
+                                         const Conv2dParams& params);
+
 // float32 or float64, all tensors of one call of the same type; or bfloat16 x and y with float32 weight and
 // bias: then products are of numbers rounded to bfloat16 and sums are float32. Every function throws Error,
 // naming the argument and the shapes, when they do not fit together (see conv2d_sizes). The gradient of the

@@ -145,12 +145,7 @@ void count(const Conv2dSizes& z, std::initializer_list<const Tensor*> operands) 
 }  // namespace
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params) {
-  const Conv2dSizes z = conv2d_sizes(x.shape(), weight.shape(), params);
-  check_dtype("conv2d", "weight", weight, parameter_dtype(x.dtype()));
-  if (bias.defined()) {
-    check_dtype("conv2d", "bias", bias, weight.dtype());
-    check_shape("conv2d", "bias", bias, {z.out_channels});
-  }
+  const Conv2dSizes z = check_conv2d(x, weight, bias, params);
   Tensor y = Tensor::empty(z.out_shape(), x.options());
   count(z, {&x, &weight, &y});
   if (x.dtype() == DType::bfloat16) {
@@ -172,9 +167,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
 
 Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape& x_shape,
                              const Conv2dParams& params) {
-  const Conv2dSizes z = conv2d_sizes(x_shape, weight.shape(), params);
-  check_shape("conv2d_backward_input", "dy", dy, z.out_shape());
-  check_dtype("conv2d_backward_input", "weight", weight, parameter_dtype(dy.dtype()));
+  const Conv2dSizes z = check_conv2d_backward_input(dy, weight, x_shape, params);
   Tensor dx = Tensor::empty(x_shape, dy.options());
   count(z, {&dy, &weight, &dx});
   if (dy.dtype() == DType::bfloat16) {
@@ -194,9 +187,7 @@ Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape
 
 Tensor conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Shape& weight_shape,
                               const Conv2dParams& params) {
-  const Conv2dSizes z = conv2d_sizes(x.shape(), weight_shape, params);
-  check_shape("conv2d_backward_weight", "dy", dy, z.out_shape());
-  check_dtype("conv2d_backward_weight", "x", x, dy.dtype());
+  const Conv2dSizes z = check_conv2d_backward_weight(dy, x, weight_shape, params);
   Tensor dweight = Tensor::empty(weight_shape, {parameter_dtype(dy.dtype()), dy.device()});
   count(z, {&dy, &x, &dweight});
   if (dy.dtype() == DType::bfloat16) {
