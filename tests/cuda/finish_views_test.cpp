@@ -6,11 +6,12 @@
 
 #include "data/augment.h"
 #include "data/color_kernels.h"
+#include "data/finish_batch.h"
 #include "data/pixel_math.h"
 #include "data/view_steps.h"
 #include "densecl/augment_config.h"
 #include "tests/cuda/cuda_rows.h"
-#include "tests/support/pictures.h"
+#include "tests/support/jpeg_source.h"
 
 namespace dcl::test {
 namespace {
@@ -185,6 +186,33 @@ TEST(CudaFinishViews, WhatIsDrawnByEveryRecipeGivesTheCpusBytes) {
         views.add(draw_view(size.width, size.height, each, random));
       }
     expect_the_cpus(views);
+  }
+}
+
+TEST(CudaFinishViews, TheLoadersCropsBecomeTheViewsOfTheCpu) {
+  DCL_NEEDS_DEVICE();
+  data::LoaderOptions options{.batch = 4, .workers = 1};
+  for (const auto& recipe : densecl::augment_recipes()) {
+    SCOPED_TRACE(recipe.name);
+    options.augment = recipe.options;
+    options.augment.image_size = 48;
+    options.views = data::ViewStage::finished;
+    data::Loader cpus(std::make_shared<JpegSource>(), options);
+    options.views = data::ViewStage::crop;
+    data::Loader crops(std::make_shared<JpegSource>(), options);
+    for (int i = 0; i < 4; ++i) {
+      const data::Batch expected = cpus.next();
+      data::Batch batch = crops.next();
+#ifdef DCL_CUDA_EMULATED
+      batch.query_view = data::cuda::finish_views(batch.query_view, batch.query_steps, DType::float32);
+      batch.key_view = data::cuda::finish_views(batch.key_view, batch.key_steps, DType::float32);
+#else
+      batch = to_device(batch, {tensor::DeviceType::cuda, 0});
+      EXPECT_FALSE(batch.query_steps.defined() || batch.key_steps.defined());
+#endif
+      expect_same_bits(to_host(batch.query_view), expected.query_view);
+      expect_same_bits(to_host(batch.key_view), expected.key_view);
+    }
   }
 }
 

@@ -10,6 +10,7 @@
 #include "densecl/config_fields.h"
 #include "densecl/presets.h"
 #include "tensor/check.h"
+#include "tensor/device.h"
 
 namespace {
 
@@ -147,6 +148,13 @@ TEST(Config, NoNumberIsLeftWithoutARange) {
 TEST(Config, WhatThisBuildLacksIsNamed) {
   EXPECT_EQ(refusal_of({"", {{"device", "cuda"}}}),
             "--device cuda: this build has no CUDA backend, expected auto or cpu");
+  EXPECT_EQ(
+      refusal_of({"", {{"aug-device", "cuda"}}}),
+      dcl::tensor::has_cuda ? "accepted" : "--aug-device cuda: this build has no CUDA backend, expected cpu");
+  EXPECT_EQ(refusal_of({"", {{"aug-device", "cuda"}, {"device", "cpu"}}}),
+            "--aug-device cuda: training is on the CPU (--device cpu), expected cpu");
+  EXPECT_EQ(refusal_of({"", {{"aug-device", "cdua"}}}),
+            "--aug-device: unknown aug-device 'cdua', did you mean cuda?");
   EXPECT_EQ(refusal_of({"", {{"precision", "fp64"}}}), "--precision fp64: training is in fp32 or bf16");
   EXPECT_EQ(refusal_of({"", {{"arch", "resnet5"}}}),
             "--arch: unknown arch 'resnet5', did you mean resnet50?");
