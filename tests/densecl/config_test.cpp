@@ -153,8 +153,8 @@ TEST(Config, WhatThisBuildLacksIsNamed) {
       dcl::tensor::has_cuda ? "accepted" : "--aug-device cuda: this build has no CUDA backend, expected cpu");
   EXPECT_EQ(refusal_of({"", {{"aug-device", "cuda"}, {"device", "cpu"}}}),
             "--aug-device cuda: training is on the CPU (--device cpu), expected cpu");
-  EXPECT_EQ(refusal_of({"", {{"aug-device", "cdua"}}}),
-            "--aug-device: unknown aug-device 'cdua', did you mean cuda?");
+  EXPECT_EQ(refusal_of({"", {{"aug-device", "cud"}}}),
+            "--aug-device: unknown aug-device 'cud', did you mean cuda?");
   EXPECT_EQ(refusal_of({"", {{"precision", "fp64"}}}), "--precision fp64: training is in fp32 or bf16");
   EXPECT_EQ(refusal_of({"", {{"arch", "resnet5"}}}),
             "--arch: unknown arch 'resnet5', did you mean resnet50?");
