@@ -248,11 +248,9 @@ TEST(PixelMath, HueOfEveryColourIsTheCpus) {
   for (const int turn : {0, 25, 231})
     for (int r = 0; r < 256; r += turn == 0 ? 1 : 5)
       for (int g = 0; g < 256; ++g) {
-        for (int b = 0; b < 256; ++b) {
-          row[static_cast<std::size_t>(3 * b)] = static_cast<std::uint8_t>(r);
-          row[static_cast<std::size_t>(3 * b + 1)] = static_cast<std::uint8_t>(g);
-          row[static_cast<std::size_t>(3 * b + 2)] = static_cast<std::uint8_t>(b);
-        }
+        auto* to = row.data();
+        for (int b = 0; b < 256; ++b)
+          for (const int channel : {r, g, b}) *to++ = static_cast<std::uint8_t>(channel);
         data::color_kernels().turn_hue(row.data(), 256, static_cast<std::uint8_t>(turn));
         for (int b = 0; b < 256; ++b) {
           const data::Rgb p = data::turned({r, g, b}, turn);
