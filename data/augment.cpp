@@ -7,6 +7,7 @@
 #include "data/blur.h"
 #include "data/color.h"
 #include "data/color_kernels.h"
+#include "data/pixel_math.h"
 #include "tensor/check.h"
 
 namespace dcl::data {
@@ -140,20 +141,24 @@ void apply_jitter(Image& image, const Jitter& jitter) {
   }
 }
 
-Image apply_view(const Image& image, const ViewParams& params, std::int64_t image_size) {
-  Image view = crop_resize(image, params.crop, image_size, image_size);
+void change_view(Image& view, const ViewParams& params) {
   if (params.jitter)
     for (const auto& jitter : *params.jitter) apply_jitter(view, jitter);
   if (params.grayscale) grayscale(view);
   if (params.blur_sigma) gaussian_blur(view, *params.blur_sigma);
   if (params.solarize_threshold) solarize(view, *params.solarize_threshold);
   if (params.flip) flip(view);
+}
+
+Image apply_view(const Image& image, const ViewParams& params, std::int64_t image_size) {
+  Image view = crop_resize(image, params.crop, image_size, image_size);
+  change_view(view, params);
   return view;
 }
 
 void normalise_view(const Image& view, float* out) {
-  static constexpr std::array<float, 3> mean{0.485F, 0.456F, 0.406F};
-  static constexpr std::array<float, 3> deviation{0.229F, 0.224F, 0.225F};
+  static constexpr std::array mean{channel_mean(0), channel_mean(1), channel_mean(2)};
+  static constexpr std::array deviation{channel_deviation(0), channel_deviation(1), channel_deviation(2)};
   color_kernels().normalise(view.pixels.data(), view.pixels.size() / 3, mean.data(), deviation.data(), out);
 }
 

@@ -88,7 +88,9 @@ std::array<ViewParams, 2> draw_pair(std::int64_t width, std::int64_t height, con
                                     const PairKey& pair);
 
 void apply_jitter(Image& image, const Jitter& jitter);
-/// Crop and resize, jitter, grayscale, blur, solarize, flip: an 8-bit view of image_size².
+/// Jitter, grayscale, blur, solarize, flip, in place: what becomes of a crop.
+void change_view(Image& view, const ViewParams& params);
+/// Crop and resize to image_size², then change_view(): an 8-bit view.
 Image apply_view(const Image& image, const ViewParams& params, std::int64_t image_size);
 
 /// (value / 255 - mean) / std with ImageNet's mean and deviation, to [H,W,3] floats at `out`.

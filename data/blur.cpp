@@ -26,20 +26,8 @@ float box_radius(float sigma) {
   return whole + part;
 }
 
-// out = weight · (2·radius + 1 pixels around) + edge · (the two beyond them), in 24-bit fixed point.
-struct Box {
-  std::int64_t radius;
-  std::uint32_t weight;
-  std::uint32_t edge;
-
-  explicit Box(float r)
-      : radius(static_cast<std::int64_t>(r)),
-        weight(static_cast<std::uint32_t>(static_cast<float>(1 << 24) / (r * 2 + 1))),
-        edge(((1U << 24) - static_cast<std::uint32_t>(radius * 2 + 1) * weight) / 2) {}
-};
-
 // All passes over one row of pixels. `line` has room for radius + 1 pixels more on either side.
-void blur_row(std::uint8_t* row, std::int64_t width, const Box& box, std::vector<std::uint8_t>& line) {
+void blur_row(std::uint8_t* row, std::int64_t width, const BlurBox& box, std::vector<std::uint8_t>& line) {
   const std::int64_t margin = box.radius + 1;
   for (int i = 0; i < kPasses; ++i) {
     std::uint8_t* to = line.data();
@@ -51,7 +39,7 @@ void blur_row(std::uint8_t* row, std::int64_t width, const Box& box, std::vector
 }
 
 // One pass down the columns of a picture of rows of `n` bytes. The running sums of all columns move together.
-void blur_columns(const Image& in, Image& out, const Box& box, std::vector<std::uint16_t>& sums) {
+void blur_columns(const Image& in, Image& out, const BlurBox& box, std::vector<std::uint16_t>& sums) {
   const std::int64_t n = in.width * 3;
   const auto row = [&](std::int64_t y) { return in.row(std::clamp<std::int64_t>(y, 0, in.height - 1)); };
   std::fill(sums.begin(), sums.end(), std::uint16_t{0});
@@ -68,11 +56,19 @@ void blur_columns(const Image& in, Image& out, const Box& box, std::vector<std::
 
 }  // namespace
 
-void gaussian_blur(Image& image, double sigma) {
+BlurBox blur_box(double sigma) {
   check(sigma >= 0 && sigma <= kMostSigma, "blur: sigma is {}, expected 0 to {}", sigma, kMostSigma);
-  const float radius = box_radius(static_cast<float>(sigma));
-  if (radius == 0 || image.pixels.empty()) return;
-  const Box box(radius);
+  const float r = box_radius(static_cast<float>(sigma));
+  BlurBox box;
+  box.radius = static_cast<std::int32_t>(r);
+  box.weight = static_cast<std::uint32_t>(static_cast<float>(1 << 24) / (r * 2 + 1));
+  box.edge = ((1U << 24) - static_cast<std::uint32_t>(box.radius * 2 + 1) * box.weight) / 2;
+  return box;
+}
+
+void gaussian_blur(Image& image, double sigma) {
+  const BlurBox box = blur_box(sigma);
+  if (box.changes_nothing() || image.pixels.empty()) return;
   std::vector<std::uint16_t> sums(static_cast<std::size_t>(image.width * 3));
   std::vector<std::uint8_t> line(static_cast<std::size_t>((image.width + 2 * (box.radius + 1)) * 3));
   for (std::int64_t y = 0; y < image.height; ++y) blur_row(image.row(y), image.width, box, line);

@@ -3,19 +3,9 @@
 #include <algorithm>
 
 #include "data/color_kernels.h"
+#include "data/pixel_math.h"
 
 namespace dcl::data {
-
-namespace {
-
-// Rounded, as Pillow does it for ImageEnhance.Contrast.
-int mean_luma(const Image& image) {
-  const std::size_t count = image.pixels.size() / 3;
-  const std::uint64_t sum = color_kernels().sum_of_luma(image.pixels.data(), count);
-  return static_cast<int>(static_cast<double>(sum) / static_cast<double>(count) + 0.5);
-}
-
-}  // namespace
 
 void adjust_brightness(Image& image, double factor) {
   color_kernels().blend_with(image.pixels.data(), image.pixels.size(), 0, static_cast<float>(factor));
@@ -23,8 +13,9 @@ void adjust_brightness(Image& image, double factor) {
 
 void adjust_contrast(Image& image, double factor) {
   if (image.pixels.empty()) return;
-  color_kernels().blend_with(image.pixels.data(), image.pixels.size(), mean_luma(image),
-                             static_cast<float>(factor));
+  const std::size_t count = image.pixels.size() / 3;
+  const std::int32_t mean = mean_luma(color_kernels().sum_of_luma(image.pixels.data(), count), count);
+  color_kernels().blend_with(image.pixels.data(), image.pixels.size(), mean, static_cast<float>(factor));
 }
 
 void adjust_saturation(Image& image, double factor) {
@@ -32,8 +23,7 @@ void adjust_saturation(Image& image, double factor) {
 }
 
 void adjust_hue(Image& image, double factor) {
-  const auto turn = static_cast<std::uint8_t>(static_cast<int>(factor * 255));
-  color_kernels().turn_hue(image.pixels.data(), image.pixels.size() / 3, turn);
+  color_kernels().turn_hue(image.pixels.data(), image.pixels.size() / 3, hue_turn(factor));
 }
 
 void grayscale(Image& image) { color_kernels().to_luma(image.pixels.data(), image.pixels.size() / 3); }

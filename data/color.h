@@ -16,7 +16,12 @@ void adjust_brightness(Image& image, double factor);
 void adjust_contrast(Image& image, double factor);
 /// Blends with the picture's own luma.
 void adjust_saturation(Image& image, double factor);
-/// Turns the hue by `factor` of a circle, -0.5 to 0.5, in 8-bit HSV: H += uint8(255 · factor), wrapping.
+/// A turn of the hue by `factor` of a circle, -0.5 to 0.5, as torchvision rounds it: uint8(255 · factor),
+/// wrapping.
+inline std::uint8_t hue_turn(double factor) {
+  return static_cast<std::uint8_t>(static_cast<int>(factor * 255));
+}
+/// Turns the hue in 8-bit HSV: H += hue_turn(factor), wrapping.
 void adjust_hue(Image& image, double factor);
 /// Luma in all three channels.
 void grayscale(Image& image);

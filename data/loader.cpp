@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <cstring>
 #include <deque>
 #include <exception>
 #include <mutex>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "data/pair_maker.h"
+#include "data/view_steps.h"
 #include "tensor/check.h"
 
 namespace dcl::data {
@@ -22,6 +24,30 @@ void check_options(const Source& source, const LoaderOptions& o) {
   check(o.prefetch >= 1, "loader: prefetch is {} batches, expected at least 1", o.prefetch);
   check(o.first_epoch >= 0 && o.first_iteration >= 0, "loader: cannot begin at epoch {}, iteration {}",
         o.first_epoch, o.first_iteration);
+}
+
+void make_room(Batch& batch, std::int64_t pictures, const LoaderOptions& o) {
+  const tensor::Shape views{pictures, o.augment.image_size, o.augment.image_size, 3};
+  const bool crops = o.views == ViewStage::crop;
+  const auto type = crops ? tensor::DType::uint8 : tensor::DType::float32;
+  batch.query_view = Tensor::empty(views, {type});
+  batch.key_view = Tensor::empty(views, {type});
+  if (!crops) return;
+  const tensor::Shape steps{pictures, std::int64_t{sizeof(ViewSteps)}};
+  batch.query_steps = Tensor::empty(steps, {type});
+  batch.key_steps = Tensor::empty(steps, {type});
+}
+
+void write_view(const Image& picture, const ViewParams& params, std::int64_t position, Tensor& views,
+                Tensor& steps) {
+  const std::int64_t side = views.size(1);
+  const std::int64_t offset = position * side * side * 3;
+  if (!steps.defined())
+    return normalise_view(apply_view(picture, params, side), views.data<float>() + offset);
+  const Image crop = crop_resize(picture, params.crop, side, side);
+  std::copy(crop.pixels.begin(), crop.pixels.end(), views.data<std::uint8_t>() + offset);
+  const ViewSteps of_view = view_steps(params);
+  std::memcpy(steps.data<std::uint8_t>() + position * std::int64_t{sizeof of_view}, &of_view, sizeof of_view);
 }
 
 // A batch under way. Its tensors are written without a lock, each picture's place by one worker only.
@@ -156,9 +182,7 @@ class Loader::Impl {
     auto work = std::make_shared<Work>();
     work->pictures = sampler_.batch(order_, iteration_);
     work->left = static_cast<std::int64_t>(work->pictures.size());
-    const std::int64_t side = options_.augment.image_size;
-    work->batch.query_view = Tensor::empty({work->left, side, side, 3});
-    work->batch.key_view = Tensor::empty({work->left, side, side, 3});
+    make_room(work->batch, work->left, options_);
     work->batch.indices = Tensor::from(work->pictures, {work->left});
     work->batch.epoch = epoch_;
     work->batch.iteration = iteration_++;
@@ -168,16 +192,16 @@ class Loader::Impl {
   // Makes one picture's views without holding the lock.
   void run(const Task& task, std::unique_lock<std::mutex>& lock) {
     Work& work = *task.work;
-    float* const query = work.batch.query_view.data<float>();
-    float* const key = work.batch.key_view.data<float>();
     lock.unlock();
     bool replaced = false;
     std::exception_ptr error;
     try {
-      const std::int64_t offset =
-          task.position * options_.augment.image_size * options_.augment.image_size * 3;
-      replaced = maker_.make(work.pictures[static_cast<std::size_t>(task.position)], work.batch.epoch,
-                             query + offset, key + offset);
+      Batch& batch = work.batch;
+      const auto write = [&](std::size_t view, const Image& picture, const ViewParams& params) {
+        write_view(picture, params, task.position, view == 0 ? batch.query_view : batch.key_view,
+                   view == 0 ? batch.query_steps : batch.key_steps);
+      };
+      replaced = maker_.make(work.pictures[static_cast<std::size_t>(task.position)], batch.epoch, write);
     } catch (...) {
       error = std::current_exception();
     }

@@ -17,9 +17,14 @@ using tensor::Tensor;
 
 enum class OnBadImage : std::uint8_t { replace, stop };
 
+/// How far the loader's threads go with a view: normalised numbers, or the crop, whose other half of the way
+/// is a GPU's (data/finish_batch.h).
+enum class ViewStage : std::uint8_t { finished, crop };
+
 struct LoaderOptions {
   std::int64_t batch = 256;  // pairs a batch, of this rank
   AugmentOptions augment = {};
+  ViewStage views = ViewStage::finished;
   std::uint64_t seed = 0;
   int workers = 2;            // threads; 0: the caller does the work in next()
   std::int64_t prefetch = 3;  // batches that may be under way at once, which bounds the memory
@@ -33,9 +38,11 @@ struct LoaderOptions {
 };
 
 struct Batch {
-  Tensor query_view;  // [N,S,S,3] float32, normalised
-  Tensor key_view;    // the same pictures, augmented anew
-  Tensor indices;     // int64 [N], positions in the source that were asked for
+  Tensor query_view;   // [N,S,S,3] float32, normalised; crops: uint8
+  Tensor key_view;     // the same pictures, augmented anew
+  Tensor query_steps;  // of crops: uint8 [N,sizeof(ViewSteps)], what becomes of them (data/view_steps.h)
+  Tensor key_steps;
+  Tensor indices;  // int64 [N], positions in the source that were asked for
   std::int64_t epoch = 0;
   std::int64_t iteration = 0;
   std::int64_t replaced = 0;  // of this batch: unreadable pictures that others stand in for

@@ -22,7 +22,7 @@ PairMaker::PairMaker(std::shared_ptr<const Source> source, Options options)
   check_options(options_.augment);
 }
 
-bool PairMaker::make(std::int64_t index, std::int64_t epoch, float* query, float* key) {
+bool PairMaker::make(std::int64_t index, std::int64_t epoch, const MakeView& make_view) {
   thread_local Part part;  // large, so used again
   std::array<ViewParams, 2> views;
   const auto read = [&](const Sample& sample) { views = draw({options_.seed, epoch, index}, sample, part); };
@@ -31,9 +31,7 @@ bool PairMaker::make(std::int64_t index, std::int64_t epoch, float* query, float
     taken = readable_.read(index, read);
   else
     read(source_->read(index));
-  const std::int64_t side = options_.augment.image_size;
-  normalise_view(apply_view(part.image, views[0], side), query);
-  normalise_view(apply_view(part.image, views[1], side), key);
+  for (std::size_t view = 0; view < views.size(); ++view) make_view(view, part.image, views[view]);
   keep_if_small(part.image.pixels);
   return taken != index;
 }

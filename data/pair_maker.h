@@ -1,6 +1,7 @@
-// One picture's two views.
+// What one picture's two views are made of.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -12,7 +13,7 @@
 
 namespace dcl::data {
 
-/// Reads, decodes and augments. May be called from several threads.
+/// Reads, decodes and draws. May be called from several threads.
 class PairMaker {
  public:
   struct Options {
@@ -23,9 +24,10 @@ class PairMaker {
   };
   PairMaker(std::shared_ptr<const Source> source, Options options);
 
-  /// Writes both views of picture `index` in `epoch`, [S,S,3] floats each. True when another picture stood
-  /// in.
-  bool make(std::int64_t index, std::int64_t epoch, float* query, float* key);
+  /// Told the view (0 the query's, 1 the key's), the part of the picture that was decoded and what is drawn.
+  using MakeView = std::function<void(std::size_t view, const Image& picture, const ViewParams& params)>;
+  /// Calls `make_view` for both views of picture `index` in `epoch`. True when another picture stood in.
+  bool make(std::int64_t index, std::int64_t epoch, const MakeView& make_view);
 
  private:
   std::array<ViewParams, 2> draw(const PairKey& pair, const Sample& sample, Part& part) const;

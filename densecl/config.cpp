@@ -121,6 +121,10 @@ std::string to_toml(const TrainConfig& config) {
   return text;
 }
 
+tensor::Device training_device(const TrainConfig& config) {
+  return {config.device == "cuda" ? tensor::DeviceType::cuda : tensor::DeviceType::cpu};
+}
+
 ModelOptions model_options(const TrainConfig& config) {
   ModelOptions options;
   options.method = config.method == "mocov2" ? Method::mocov2 : Method::densecl;

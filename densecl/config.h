@@ -12,6 +12,7 @@
 #include "data/augment.h"
 #include "densecl/model.h"
 #include "optim/schedule.h"
+#include "tensor/device.h"
 #include "tensor/ops/sgd_update.h"
 
 namespace dcl::densecl {
@@ -77,6 +78,7 @@ struct TrainConfig {
   std::int64_t workers = 4;
   std::int64_t threads = 0;  // 0: all processors of this process
   std::string device = "auto";
+  std::string aug_device = "cpu";  // "cuda": views are finished there after crop and resize
   std::string precision = "fp32";
   std::string cuda_graph = "auto";
   bool deterministic = false;
@@ -118,6 +120,7 @@ TrainConfig resolved(TrainConfig config);
 /// and left out.
 std::string to_toml(const TrainConfig& config);
 
+tensor::Device training_device(const TrainConfig& config);  // of a resolved one
 ModelOptions model_options(const TrainConfig& config);
 optim::Schedule lr_schedule(const TrainConfig& config);
 tensor::SgdParams sgd_params(const TrainConfig& config);

@@ -65,6 +65,14 @@ void check_choices(const TrainConfig& config) {
   check(config.precision != "fp64", "--precision fp64: training is in fp32 or bf16");
 }
 
+// Views can be finished where they are used, or on the CPU.
+void check_aug_device(const TrainConfig& config) {
+  check_choice("aug-device", config.aug_device, std::array<std::string, 2>{"cpu", "cuda"});
+  if (config.aug_device != "cuda") return;
+  check(config.device != "cpu", "--aug-device cuda: training is on the CPU (--device cpu), expected cpu");
+  check(tensor::has_cuda, "--aug-device cuda: this build has no CUDA backend, expected cpu");
+}
+
 // Batch norm in training needs two values a channel; the last stage has the fewest.
 void check_batch_norm(const TrainConfig& config) {
   const std::int64_t part = config.batch_size / config.accumulate;
@@ -85,6 +93,7 @@ void check_batch_norm(const TrainConfig& config) {
 void check_config(const TrainConfig& config) {
   check(!config.data.empty(), "the folder of pictures is missing: densecl_train FOLDER");
   check_choices(config);
+  check_aug_device(config);
   check_ranges(config);
   check(config.batch_size <= config.moco_k, "--batch-size {} is larger than the queue (--moco-k {})",
         config.batch_size, config.moco_k);

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <sstream>
 
+#include "data/finish_batch.h"
 #include "data/open_source.h"
 #include "densecl/augment_config.h"
 #include "densecl/expected_memory.h"
@@ -58,7 +59,7 @@ Trainer::Trainer(const TrainConfig& config)
   const std::int64_t part = config_.batch_size / config_.accumulate;
   check_fits(model_, {config_.arch, config_.image_size, part, part}, config_.accumulate);
   loader_ = std::make_unique<data::Loader>(source_, loader_options());
-  first_batch_ = loader_->next();
+  first_batch_ = load_batch();
 }
 
 Trainer::~Trainer() = default;
@@ -75,6 +76,7 @@ data::LoaderOptions Trainer::loader_options() {
   data::LoaderOptions options;
   options.batch = config_.batch_size;
   options.augment = augment_options(config_);
+  if (config_.aug_device == "cuda") options.views = data::ViewStage::crop;
   options.seed = static_cast<std::uint64_t>(config_.seed);
   options.workers = static_cast<int>(config_.workers);
   options.on_bad_image = config_.on_bad_image == "stop" ? data::OnBadImage::stop : data::OnBadImage::replace;
@@ -139,9 +141,15 @@ bool Trainer::train_one_epoch(report::Observer& observer, const std::function<bo
   return true;
 }
 
+// Views that are finished on the device are of the type that the encoders would convert them to.
+data::Batch Trainer::load_batch() {
+  return data::to_device(loader_->next(), training_device(config_),
+                         config_.precision == "bf16" ? tensor::DType::bfloat16 : tensor::DType::float32);
+}
+
 data::Batch Trainer::next_batch() {
   const tensor::ProfileScope scope("wait for pictures");
-  if (!first_batch_) return loader_->next();
+  if (!first_batch_) return load_batch();
   data::Batch batch = std::move(*first_batch_);
   first_batch_.reset();
   return batch;

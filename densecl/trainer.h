@@ -64,6 +64,7 @@ class Trainer {
 
   /// To the end of the epoch, or of the run. False when a step was abandoned.
   bool train_one_epoch(report::Observer& observer, const std::function<bool()>& should_stop);
+  data::Batch load_batch();
   data::Batch next_batch();
   void skip_or_stop(const StepResult& step, report::Observer& observer);
   void count(const data::Batch& batch, const StepResult& step);

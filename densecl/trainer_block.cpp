@@ -40,7 +40,8 @@ std::string Trainer::start_block() const {
                   c.accumulate > 1 ? fmt::format(" in {} parts", c.accumulate) : "", c.moco_k);
   block += fmt::format("pictures: {} in {}, {} iterations an epoch, {} in all\n", state_.pictures, c.data,
                        iterations_, total_steps());
-  block += fmt::format("augmentation: {}\n", augmentation_text(c));
+  block += fmt::format("augmentation: {}{}\n", augmentation_text(c),
+                       c.aug_device == "cuda" ? "; on the GPU after crop and resize" : "");
   block += fmt::format("learning rate: {}, {}\n", c.lr, schedule_text(c));
   block += fmt::format("processor: {}; {}\n", tensor::cpu::processor_features(), tensor::cpu::chosen_paths());
   if (const auto device = model_.options().options.device; device.is_cuda())

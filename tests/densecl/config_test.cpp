@@ -150,6 +150,13 @@ TEST(Config, WhatThisBuildLacksIsNamed) {
   const std::string refused =
       "--device cuda: " + why + (dcl::tensor::has_cuda ? "" : ", expected auto or cpu");
   EXPECT_EQ(refusal_of({"", {{"device", "cuda"}}}), why.empty() ? "accepted" : refused);
+  EXPECT_EQ(
+      refusal_of({"", {{"aug-device", "cuda"}}}),
+      dcl::tensor::has_cuda ? "accepted" : "--aug-device cuda: this build has no CUDA backend, expected cpu");
+  EXPECT_EQ(refusal_of({"", {{"aug-device", "cuda"}, {"device", "cpu"}}}),
+            "--aug-device cuda: training is on the CPU (--device cpu), expected cpu");
+  EXPECT_EQ(refusal_of({"", {{"aug-device", "cud"}}}),
+            "--aug-device: unknown aug-device 'cud', did you mean cuda?");
   EXPECT_EQ(refusal_of({"", {{"precision", "fp64"}}}), "--precision fp64: training is in fp32 or bf16");
   EXPECT_EQ(refusal_of({"", {{"arch", "resnet5"}}}),
             "--arch: unknown arch 'resnet5', did you mean resnet50?");
