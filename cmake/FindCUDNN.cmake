@@ -1,6 +1,6 @@
 # cuDNN (https://developer.nvidia.com/cudnn): the target CUDNN::cudnn. Looked for in CUDNN_ROOT, in the CUDA toolkit, in
 # the system's folders, and in the wheel that an installed PyTorch brings along (there only libcudnn.so.9 has a name).
-set(hints ${CUDAToolkit_ROOT} ${CUDAToolkit_TARGET_DIR} ${CUDAToolkit_BIN_DIR}/..)
+set(hints ${CUDAToolkit_LIBRARY_ROOT} ${CUDAToolkit_TARGET_DIR})
 find_path(CUDNN_INCLUDE_DIR cudnn_backend.h HINTS ${hints} PATH_SUFFIXES include)
 find_library(CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 HINTS ${hints} PATH_SUFFIXES lib64 lib)
 if(NOT CUDNN_INCLUDE_DIR OR NOT CUDNN_LIBRARY)
