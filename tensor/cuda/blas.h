@@ -31,8 +31,6 @@ struct GemmParams {
   DType output = DType::float32;  // of C and bias
   double alpha = 1;
   double beta = 0;  // 0: C is only written
-
-  bool operator==(const GemmParams&) const = default;
 };
 
 /// Runs on current_stream(); C does not overlap the others. `bias` may be null. Sizes of 0 are allowed: with
