@@ -32,6 +32,10 @@ struct InfoNceResult {
   Tensor grad_query;  // [M,C], d loss / d query; undefined unless asked for
 };
 
+/// Throws as above.
+void check_info_nce(const Tensor& query, const Tensor& positive, const Tensor& queue,
+                    const InfoNceParams& params);
+
 namespace cpu {
 InfoNceResult info_nce(const Tensor& query, const Tensor& positive, const Tensor& queue,
                        const InfoNceParams& params, bool want_grad);

@@ -65,22 +65,6 @@ bool by_tiles(const Arguments& in) {
   return fast_paths() && amx && in.query.dtype() == DType::float32;
 }
 
-void check_arguments(const Arguments& in) {
-  check_dim("info_nce", "query", in.query, 2);
-  check(in.query.size(0) >= 1 && in.query.size(1) >= 1, "info_nce: query is {}, expected at least [1,1]",
-        in.query.shape().str());
-  check_dtype("info_nce", "positive", in.positive, in.query.dtype());
-  check_shape("info_nce", "positive", in.positive, in.query.shape());
-  check_dtype("info_nce", "queue", in.queue, in.query.dtype());
-  check_dim("info_nce", "queue", in.queue, 2);
-  check(in.queue.size(1) == in.query.size(1),
-        "info_nce: queue has {} channels, query has {} (queue {}, query {})", in.queue.size(1),
-        in.query.size(1), in.queue.shape().str(), in.query.shape().str());
-  check(in.temperature > 0 && std::isfinite(in.temperature),
-        "info_nce: temperature is {}, expected a positive number", in.temperature);
-  if (in.bfloat16_products) check_dtype("info_nce", "query", in.query, DType::float32);
-}
-
 // One task. Scores of a block of keys [rows,keys] = query·queueᵀ/T become weights, and the weighted sum of
 // the queue's rows [rows,C] grows by weights·queue.
 template <class T>
@@ -194,8 +178,8 @@ RowResult finish_row(const Plan& plan, const Arguments& in, const Partial<T>& pa
 
 InfoNceResult info_nce(const Tensor& query, const Tensor& positive, const Tensor& queue,
                        const InfoNceParams& params, bool want_grad) {
+  check_info_nce(query, positive, queue, params);
   const Arguments in{query, positive, queue, params.temperature, params.bfloat16_products};
-  check_arguments(in);
   return dispatch_float(query.dtype(), "info_nce", [&]<class T>() {
     const Plan plan(query, queue, by_tiles(in));
     // q·queueᵀ, and for the gradient its softmax·queue.

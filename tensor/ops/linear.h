@@ -9,6 +9,19 @@
 
 namespace dcl::tensor {
 
+struct LinearSizes {
+  std::int64_t rows = 0;  // of x: all its sizes but the last, multiplied
+  std::int64_t in = 0;    // I
+  std::int64_t out = 0;   // O
+};
+// Of the four functions below; each throws as above.
+LinearSizes linear_sizes(const Tensor& x, const Tensor& weight, const Tensor& bias);
+LinearSizes linear_backward_x_sizes(const Tensor& grad_y, const Tensor& weight);
+LinearSizes linear_backward_weight_sizes(const Tensor& grad_y, const Tensor& x);
+void check_linear_backward_bias(const Tensor& grad_y);
+/// `shape` with another last size.
+Shape with_last_size(const Shape& shape, std::int64_t size);
+
 namespace cpu {
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias);
 /// dL/dx from dL/dy: dy W.

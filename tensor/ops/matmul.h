@@ -16,6 +16,18 @@ struct MatmulParams {
   bool transpose_b = false;  // b is stored [N,K]
 };
 
+/// y = op(a) op(b) of one pair of matrices is [m,n], a sum over k; rows of a and b lie lda and ldb apart.
+struct MatmulSizes {
+  std::int64_t batch = 1;
+  std::int64_t m = 0, n = 0, k = 0;
+  std::int64_t lda = 0, ldb = 0;
+  bool batched = false;
+
+  Shape y_shape() const { return batched ? Shape{batch, m, n} : Shape{m, n}; }
+};
+/// Throws as above.
+MatmulSizes matmul_sizes(const Tensor& a, const Tensor& b, const MatmulParams& params);
+
 namespace cpu {
 Tensor matmul(const Tensor& a, const Tensor& b, const MatmulParams& params = {});
 /// dL/da from dL/dy.
