@@ -10,20 +10,14 @@ namespace dcl::data {
 
 namespace {
 
-Tensor moved(const Tensor& x, tensor::Device device) {
-  if (x.device() == device) return x;
-  Tensor there = Tensor::empty(x.shape(), {x.dtype(), device});
-  there.copy_from(x);
-  return there;
-}
-
 Tensor on_device(const Tensor& view, const Tensor& steps, tensor::Device device, tensor::DType type) {
-  if (!steps.defined()) return moved(view, device);
+  if (!steps.defined()) return view.to(device);
   check(device.is_cuda(), "augmentation: crops can be finished on a CUDA device, not on {}", device.str());
-  if constexpr (tensor::has_cuda)
-    return cuda::finish_views(moved(view, device), moved(steps, device), type);
-  else
-    tensor::fail_without_cuda("finish_views");
+  if constexpr (tensor::has_cuda) {
+    const tensor::DeviceScope on(device);
+    return cuda::finish_views(view.to(device), steps.to(device), type);
+  }
+  tensor::fail_without_cuda("finish_views");
 }
 
 }  // namespace

@@ -102,6 +102,8 @@ TrainConfig resolved(TrainConfig config) {
     config.output_dir = fmt::format("work_dirs/{}_{}_{}", config.method, config.arch, config.seed);
   if (config.device == "auto")
     config.device = tensor::why_unusable(tensor::device_named("cuda")).empty() ? "cuda" : "cpu";
+  check(config.aug_device == "cpu" || config.device == "cuda",
+        "--aug-device cuda: training is on the CPU (--device {}), expected cpu", config.device);
   if (config.threads == 0) config.threads = tensor::cpu::num_threads();
   if (config.cos) config.schedule.clear();
   fill_augmentation(config);
@@ -137,7 +139,7 @@ ModelOptions model_options(const TrainConfig& config) {
   options.num_grid = config.num_grid;
   options.bn_groups = config.bn_groups;
   options.bfloat16 = config.precision == "bf16";
-  if (config.device == "cuda") options.options.device = tensor::device_named("cuda");
+  options.options.device = training_device(config);
   return options;
 }
 

@@ -4,6 +4,7 @@
 
 #include "tensor/cpu/gemm.h"
 #include "tensor/cuda/blas_params.h"
+#include "tensor/cuda/emulated/stream.h"
 
 namespace dcl::tensor::cuda {
 namespace {
@@ -45,8 +46,10 @@ void gemm(const char* op, const GemmParams& params, const void* a, const void* b
   const GemmParams p = checked(op, params);
   if (p.m == 0 || p.n == 0 || p.batch == 0) return;
   const auto run = [&]<class T, class In, class Out>() {
-    multiply<T>(p, static_cast<const In*>(a), static_cast<const In*>(b), static_cast<Out*>(c),
-                static_cast<const Out*>(bias));
+    emulated::submit([=] {
+      multiply<T>(p, static_cast<const In*>(a), static_cast<const In*>(b), static_cast<Out*>(c),
+                  static_cast<const Out*>(bias));
+    });
   };
   if (p.input == DType::float64)
     run.template operator()<double, double, double>();
