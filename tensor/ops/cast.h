@@ -7,6 +7,9 @@
 
 namespace dcl::tensor {
 
+/// Throws unless x is defined and both types are floating.
+void check_cast(const Tensor& x, DType dtype);
+
 namespace cpu {
 Tensor cast(const Tensor& x, DType dtype);
 }  // namespace cpu

@@ -5,9 +5,7 @@
 namespace dcl::tensor::cpu {
 
 Tensor cast(const Tensor& x, DType dtype) {
-  check(x.defined(), "cast: x is undefined");
-  check(is_floating(x.dtype()) && is_floating(dtype), "cast: from {} to {}, expected floating types",
-        name_of(x.dtype()), name_of(dtype));
+  check_cast(x, dtype);
   if (x.dtype() == dtype) return x;
   if (x.dtype() == DType::float64 || dtype == DType::float64) return x.to(dtype);
   Tensor y = Tensor::empty(x.shape(), {dtype, x.device()});

@@ -1,94 +1,15 @@
 #include <algorithm>
-#include <array>
 
 #include "tensor/cpu/row_sums.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/ops/elementwise.h"
-#include "tensor/ops/elementwise_functors.h"
+#include "tensor/ops/elementwise_parts.h"
 
 namespace dcl::tensor {
 
 namespace {
 
 constexpr std::int64_t kGrain = 32768;  // elements a thread is worth waking for
-
-// Calls f(functor) with the functor of `op`.
-template <class F>
-decltype(auto) with_functor(UnaryOp op, F&& f) {
-  switch (op) {
-    case UnaryOp::neg:
-      return f(functors::Neg{});
-    case UnaryOp::exp:
-      return f(functors::Exp{});
-    case UnaryOp::log:
-      return f(functors::Log{});
-    case UnaryOp::sqrt:
-      return f(functors::Sqrt{});
-    case UnaryOp::tanh:
-      return f(functors::Tanh{});
-    case UnaryOp::sigmoid:
-      return f(functors::Sigmoid{});
-    case UnaryOp::relu:
-      return f(functors::Relu{});
-  }
-  fail("unary: unknown op {}", static_cast<int>(op));
-}
-
-template <class F>
-decltype(auto) with_functor(BinaryOp op, F&& f) {
-  switch (op) {
-    case BinaryOp::add:
-      return f(functors::Add{});
-    case BinaryOp::sub:
-      return f(functors::Sub{});
-    case BinaryOp::mul:
-      return f(functors::Mul{});
-    case BinaryOp::div:
-      return f(functors::Div{});
-  }
-  fail("binary: unknown op {}", static_cast<int>(op));
-}
-
-// What of the output's shape matters for walking two operands through it: runs of dimensions along which the
-// same operands move, each run merged into one dimension, outermost first.
-struct Walk {
-  struct Run {
-    std::int64_t size;
-    std::array<bool, 2> moves;  // false: the operand is stretched along this run
-  };
-  std::vector<Run> runs;
-
-  Walk(const Shape& out, const Shape& a, const Shape& b) {
-    for (int i = out.dim(); i >= 1; --i) {
-      if (out[-i] == 1) continue;
-      const std::array<bool, 2> moves{i <= a.dim() && a[-i] != 1, i <= b.dim() && b[-i] != 1};
-      if (!runs.empty() && runs.back().moves == moves)
-        runs.back().size *= out[-i];
-      else
-        runs.push_back({out[-i], moves});
-    }
-    if (runs.empty()) runs.push_back({1, {true, true}});
-  }
-
-  const Run& inner() const { return runs.back(); }
-
-  // Where in each operand the row (all runs but the innermost) begins.
-  std::array<std::int64_t, 2> offsets(std::int64_t row) const {
-    std::array<std::int64_t, 2> offset{0, 0};
-    std::array<std::int64_t, 2> stride{inner().moves[0] ? inner().size : 1,
-                                       inner().moves[1] ? inner().size : 1};
-    for (auto run = runs.rbegin() + 1; run != runs.rend(); ++run) {
-      const std::int64_t index = row % run->size;
-      row /= run->size;
-      for (std::size_t k = 0; k < 2; ++k) {
-        if (!run->moves[k]) continue;
-        offset[k] += index * stride[k];
-        stride[k] *= run->size;
-      }
-    }
-    return offset;
-  }
-};
 
 // y[i] = f(a[i or 0], b[i or 0], i): the three cases are loops of their own, so that each is vectorised.
 template <class T, class F>
@@ -127,30 +48,7 @@ void broadcast_loop(const Tensor& a, const Tensor& b, Tensor& y, F f) {
   });
 }
 
-void check_pair(const char* op, const char* name_a, const Tensor& a, const char* name_b, const Tensor& b) {
-  check(a.defined(), "{}: {} is undefined", op, name_a);
-  check(b.defined(), "{}: {} is undefined", op, name_b);
-  check(a.dtype() == b.dtype(), "{}: {} is {}, {} is {}; the types must be equal", op, name_a, a.str(),
-        name_b, b.str());
-  check(a.device() == b.device(), "{}: {} is on {}, {} on {}", op, name_a, a.device().str(), name_b,
-        b.device().str());
-}
-
 }  // namespace
-
-const char* name_of(UnaryOp op) {
-  constexpr std::array names{"neg", "exp", "log", "sqrt", "tanh", "sigmoid", "relu"};
-  return names.at(static_cast<std::size_t>(op));
-}
-
-const char* name_of(BinaryOp op) {
-  constexpr std::array names{"add", "sub", "mul", "div"};
-  return names.at(static_cast<std::size_t>(op));
-}
-
-bool saves_output(UnaryOp op) {
-  return with_functor(op, [](auto functor) { return decltype(functor)::saves_output; });
-}
 
 namespace cpu {
 
@@ -268,9 +166,7 @@ Tensor scale(const Tensor& x, double factor) {
 }
 
 Tensor expand(const Tensor& x, const Shape& shape) {
-  check(x.defined(), "expand: x is undefined");
-  check(broadcast_shapes(x.shape(), shape, "expand") == shape, "expand: {} does not broadcast to {}",
-        x.shape().str(), shape.str());
+  check_expand(x, shape);
   return dispatch_float(x.dtype(), "expand", [&]<class T>() {
     Tensor y = Tensor::empty(shape, x.options());
     // y stands in for the other operand, whose values are not used.

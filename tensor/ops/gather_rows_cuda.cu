@@ -1,4 +1,4 @@
-#include "tensor/cuda/kernel.h"
+#include "tensor/cuda/row_units.h"
 #include "tensor/ops/gather_rows.h"
 
 namespace dcl::tensor::cuda {
@@ -13,14 +13,7 @@ __global__ void copy_rows(std::int64_t units, std::int64_t row_units, std::int64
   for (const std::int64_t at : grid_stride(units)) {
     const std::int64_t i = at / row_units;
     const std::int64_t r = index[i];
-    Unit value;
-    if (0 <= r && r < rows) {
-      value = x[r * row_units + at % row_units];
-    } else {
-      auto* bytes = reinterpret_cast<unsigned char*>(&value);
-      for (std::size_t b = 0; b < sizeof(Unit); ++b) bytes[b] = 0xFF;
-    }
-    y[at] = value;
+    y[at] = 0 <= r && r < rows ? x[r * row_units + at % row_units] : unit_of<Unit>(true);
   }
 }
 
@@ -45,29 +38,18 @@ __global__ void add_rows(std::int64_t count, std::int64_t columns, const T* grad
   }
 }
 
-template <class Unit>
-void copy(const Tensor& x, const Tensor& index, Tensor& y) {
-  const std::int64_t units = y.nbytes() / static_cast<std::int64_t>(sizeof(Unit));
-  launch("gather_rows", copy_rows<Unit>, {.grid = blocks_for(units, kThreads), .block = dim3(kThreads)},
-         units, units / y.size(0), x.size(0), static_cast<const Unit*>(x.raw()), index.data<std::int64_t>(),
-         static_cast<Unit*>(y.raw()));
-}
-
-bool divides(std::int64_t bytes, const Tensor& t) {
-  return t.nbytes() / t.size(0) % bytes == 0 && reinterpret_cast<std::uintptr_t>(t.raw()) % bytes == 0;
-}
-
 }  // namespace
 
 Tensor gather_rows(const Tensor& x, const Tensor& index) {
   check(x.defined(), "gather_rows: x is undefined");
   Tensor y = Tensor::empty(gather_rows_shape(x.shape(), index), x.options());
   if (y.numel() == 0) return y;
-  using Line = Pack<std::uint32_t, 4>;
-  if (divides(sizeof(Line), x) && divides(sizeof(Line), y))
-    copy<Line>(x, index, y);
-  else
-    dispatch_any(x.dtype(), "gather_rows", [&]<class T>() { copy<T>(x, index, y); });
+  with_row_unit("gather_rows", y.nbytes() / y.size(0), {&x, &y}, [&]<class Unit>() {
+    const std::int64_t units = units_of<Unit>(y);
+    launch("gather_rows", copy_rows<Unit>, {.grid = blocks_for(units, kThreads), .block = dim3(kThreads)},
+           units, units / y.size(0), x.size(0), static_cast<const Unit*>(x.raw()), index.data<std::int64_t>(),
+           static_cast<Unit*>(y.raw()));
+  });
   return y;
 }
 

@@ -10,7 +10,12 @@
 
 namespace dcl::tensor {
 
-// Throws where the shapes do not fit, N > K, or the pointer is outside [0, K).
+/// Throws where the shapes do not fit, the types differ, the ring has no rows, or N > K; the pointer is not
+/// looked at.
+void check_ring_write(const Tensor& ring, const Tensor& pointer, const Tensor& rows);
+
+// Throw as check_ring_write does, and where the pointer is outside [0, K); on a GPU, where nobody waits for
+// it, such a pointer is taken modulo K.
 namespace cpu {
 void ring_write(Tensor& ring, Tensor& pointer, const Tensor& rows);
 }

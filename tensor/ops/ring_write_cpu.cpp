@@ -5,15 +5,9 @@
 namespace dcl::tensor::cpu {
 
 void ring_write(Tensor& ring, Tensor& pointer, const Tensor& rows) {
-  check_dim("ring_write", "ring", ring, 2);
-  check_dim("ring_write", "rows", rows, 2);
-  check_shape("ring_write", "pointer", pointer, {1});
-  check_dtype("ring_write", "rows", rows, ring.dtype());
+  check_ring_write(ring, pointer, rows);
   const std::int64_t capacity = ring.size(0);
   const std::int64_t count = rows.size(0);
-  check(rows.size(1) == ring.size(1), "ring_write: rows are {} wide, the ring {} (rows {}, ring {})",
-        rows.size(1), ring.size(1), rows.shape().str(), ring.shape().str());
-  check(count <= capacity, "ring_write: {} rows do not fit into a ring of {}", count, capacity);
   std::int64_t& at = *pointer.data<std::int64_t>();
   check(at >= 0 && at < capacity, "ring_write: the pointer is {}, expected 0 to {}", at, capacity - 1);
   const std::int64_t before_end = std::min(count, capacity - at);

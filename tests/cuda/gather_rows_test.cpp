@@ -45,6 +45,9 @@ TEST(CudaGatherRows, RowsOutOfRangeAreNan) {
   const auto y = to_host(cuda::gather_rows(on_device(x), on_device(index))).to_vector<double>();
   for (std::size_t c = 0; c < 3; ++c) EXPECT_EQ(y[c], static_cast<double>(x.data<float>()[3 + c]));
   for (std::size_t c = 3; c < 9; ++c) EXPECT_TRUE(std::isnan(y[c]));
+  const Tensor none = Tensor::empty({0, 3});
+  for (const double value : to_host(cuda::gather_rows(on_device(none), on_device(index))).to_vector<double>())
+    EXPECT_TRUE(std::isnan(value));
   const Tensor ones = Tensor::full({3, 3}, 1, {DType::float32, {}});
   const auto grad = to_host(cuda::gather_rows_backward(on_device(ones), on_device(index), {4, 3}));
   EXPECT_EQ(grad.to_vector<double>(), (std::vector<double>{0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0}));
