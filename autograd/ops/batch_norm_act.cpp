@@ -21,7 +21,9 @@ Variable batch_norm_act(const Variable& x, const Variable& weight, const Variabl
     return saved;
   };
   Remake remake;
-  if (!residual.defined()) {
+  if (x.value().device().is_cuda()) {
+    // Kept: a GPU's memory is as large as its bandwidth is short.
+  } else if (!residual.defined()) {
     // One sweep over x makes y again: cheaper to compute twice than to keep.
     remake = Remake([with_x, params] {
       auto saved = with_x();
