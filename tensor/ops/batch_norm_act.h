@@ -71,6 +71,12 @@ struct BatchNormGrads {
   Tensor residual;  // without ReLU this is grad_y itself
 };
 
+/// What forward checks, on both devices.
+void check_batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const RunningStats& stats,
+                      const BatchNormParams& params, const Tensor& residual);
+/// Throws unless `tensor` has x's type and shape.
+void check_batch_norm_like_x(const char* argument, const Tensor& tensor, const Tensor& x);
+
 namespace cpu {
 BatchNormResult batch_norm_act(const Tensor& x, const Tensor& weight, const Tensor& bias, RunningStats& stats,
                                const BatchNormParams& params, const Tensor& residual = {});

@@ -45,44 +45,6 @@ void for_each_part(const Parts& parts, F body) {
   parallel_parts(static_cast<int>(parts.total()), [&](int part) { body(static_cast<std::int64_t>(part)); });
 }
 
-void check_channels(const char* argument, const Tensor& tensor, const Tensor& x) {
-  check_dtype("batch_norm_act", argument, tensor, parameter_dtype(x.dtype()));
-  check_shape("batch_norm_act", argument, tensor, {x.size(-1)});
-}
-
-void check_arguments(const Tensor& x, const Tensor& weight, const Tensor& bias, const RunningStats& stats,
-                     const BatchNormParams& params, const Tensor& residual) {
-  check(x.defined(), "batch_norm_act: x is undefined");
-  check(x.dim() >= 1, "batch_norm_act: x is [], expected at least one dimension");
-  check_channels("weight", weight, x);
-  check_channels("bias", bias, x);
-  check(stats.mean.defined() == stats.var.defined(),
-        "batch_norm_act: one of the running statistics is undefined, expected both or none");
-  if (stats.mean.defined()) {
-    check_channels("running_mean", stats.mean, x);
-    check_channels("running_var", stats.var, x);
-  }
-  if (residual.defined()) {
-    check_dtype("batch_norm_act", "residual", residual, x.dtype());
-    check_shape("batch_norm_act", "residual", residual, x.shape());
-  }
-  if (!params.training) {
-    check(stats.mean.defined(), "batch_norm_act: evaluation needs running statistics, there are none");
-    return;
-  }
-  const std::int64_t batch = x.size(0);
-  check(params.groups >= 1 && batch % params.groups == 0,
-        "batch_norm_act: {} groups do not divide a batch of {} (x {})", params.groups, batch,
-        x.shape().str());
-  if (x.size(-1) == 0) return;
-  const std::int64_t values = x.dim() == 1 ? 1 : x.numel() / x.size(-1) / params.groups;
-  check(values != 1 && x.dim() > 1,
-        "batch_norm_act: one value a channel in training (x {}, groups {}), expected at least two",
-        x.shape().str(), params.groups);
-  check(values > 1, "batch_norm_act: no value in training (x {}), expected at least two a channel",
-        x.shape().str());
-}
-
 // The mean of a chunk's values and Σ (x − mean)², of some channels.
 struct Moments {
   std::vector<double> mean;
@@ -207,7 +169,7 @@ void apply(const Parts& parts, const BatchNormSaved& saved, const Tensor& residu
 
 BatchNormResult batch_norm_act(const Tensor& x, const Tensor& weight, const Tensor& bias, RunningStats& stats,
                                const BatchNormParams& params, const Tensor& residual) {
-  check_arguments(x, weight, bias, stats, params, residual);
+  check_batch_norm(x, weight, bias, stats, params, residual);
   return dispatch_activation(x.dtype(), "batch_norm_act", [&]<class X>() {
     const Parts parts(x, params.training ? params.groups : 1);
     BatchNormResult out{empty_like(x), Tensor::empty({parts.groups, parts.channels}, weight.options()),
@@ -226,10 +188,7 @@ BatchNormResult batch_norm_act(const Tensor& x, const Tensor& weight, const Tens
 }
 
 Tensor batch_norm_act_again(BatchNormSaved saved, const BatchNormParams& params, const Tensor& residual) {
-  if (residual.defined()) {
-    check_dtype("batch_norm_act", "residual", residual, saved.x.dtype());
-    check_shape("batch_norm_act", "residual", residual, saved.x.shape());
-  }
+  if (residual.defined()) check_batch_norm_like_x("residual", residual, saved.x);
   return dispatch_activation(saved.x.dtype(), "batch_norm_act", [&]<class X>() {
     const Parts parts(saved.x, params.training ? params.groups : 1);
     Tensor y = saved.x.is_unique() ? saved.x : empty_like(saved.x);
@@ -326,8 +285,7 @@ void input_gradient(const Parts& parts, const Tensor& g, const BatchNormSaved& s
 
 BatchNormGrads batch_norm_act_backward(Tensor grad_y, BatchNormSaved saved, const BatchNormParams& params,
                                        const BatchNormNeeds& needs) {
-  check_dtype("batch_norm_act", "grad_y", grad_y, saved.x.dtype());
-  check_shape("batch_norm_act", "grad_y", grad_y, saved.x.shape());
+  check_batch_norm_like_x("grad_y", grad_y, saved.x);
   return dispatch_activation(grad_y.dtype(), "batch_norm_act", [&]<class X>() {
     const Parts parts(saved.x, params.training ? params.groups : 1);
     BatchNormGrads grads;

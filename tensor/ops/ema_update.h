@@ -15,8 +15,11 @@ struct EmaPair {
   Tensor source;  // only read
 };
 
+/// Throws unless 0 <= m <= 1 and each pair fits together.
+void check_ema_update(std::span<const EmaPair> pairs, double m);
+
 namespace cpu {
-/// Throws unless 0 <= m <= 1 and each pair fits together; then nothing has been changed.
+/// Throws as check_ema_update; then nothing has been changed.
 void ema_update(std::span<const EmaPair> pairs, double m);
 }  // namespace cpu
 

@@ -17,13 +17,9 @@ void follow(std::int64_t n, double m, T* __restrict target, const T* __restrict 
 }  // namespace
 
 void ema_update(std::span<const EmaPair> pairs, double m) {
-  check(m >= 0 && m <= 1, "ema_update: m is {}, expected 0 to 1", m);
+  check_ema_update(pairs, m);
   std::vector<std::int64_t> sizes;
   for (const auto& [target, source] : pairs) {
-    check(target.defined(), "ema_update: target is undefined");
-    check_dtype("ema_update", "source", source, target.dtype());
-    check_shape("ema_update", "source", source, target.shape());
-    dispatch_float(target.dtype(), "ema_update", []<class T>() {});
     sizes.push_back(target.numel());
     count_work({0, 2 * bytes_of({&target}) + bytes_of({&source})});
   }

@@ -33,14 +33,17 @@ struct SgdEntry {
 /// Throws when a coefficient is negative or not finite, when Nesterov is asked for without momentum or with
 /// dampening.
 void check_sgd_params(const SgdParams& params);
+/// What sgd_update checks, on both devices.
+void check_sgd_update(std::span<const SgdEntry> entries, const Tensor& lr, const SgdParams& params);
 
 namespace cpu {
-/// `lr` has one element. Throws as check_sgd_params, and when an entry's tensors do not fit together; then
-/// nothing has been changed.
+/// `lr` has one element and lives where the parameters do. Throws as check_sgd_params, and when an entry's
+/// tensors do not fit together; then nothing has been changed.
 void sgd_update(std::span<const SgdEntry> entries, const Tensor& lr, const SgdParams& params);
 }  // namespace cpu
 
 namespace cuda {
+/// `lr` is float32 or float64, read by the kernel.
 void sgd_update(std::span<const SgdEntry> entries, const Tensor& lr, const SgdParams& params);
 }  // namespace cuda
 
