@@ -33,10 +33,12 @@ void give(std::map<std::int64_t, std::int64_t>& free, std::int64_t at, std::int6
 }  // namespace
 
 Memory::Memory() {
-  void* arena = ::mmap(nullptr, static_cast<std::size_t>(kBytes), PROT_NONE,
+  void* arena = ::mmap(nullptr, static_cast<std::size_t>(kBytes), PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   check(arena != MAP_FAILED, "allocator: no addresses for emulated device memory");
   begin_ = static_cast<std::byte*>(arena);
+  key_ = ::pkey_alloc(0, PKEY_DISABLE_ACCESS);
+  if (key_ >= 0) ::pkey_mprotect(arena, static_cast<std::size_t>(kBytes), PROT_READ | PROT_WRITE, key_);
   free_.front().emplace(0, kBytes);
 }
 
@@ -75,14 +77,19 @@ MemoryStats Memory::stats() const {
   return stats_;
 }
 
-void Memory::open() {
-  const std::scoped_lock lock(mutex_);
-  if (users_++ == 0) ::mprotect(begin_, static_cast<std::size_t>(kBytes), PROT_READ | PROT_WRITE);
+namespace {
+int& opened() {
+  thread_local int times = 0;
+  return times;
+}
+}  // namespace
+
+void Memory::open() const {
+  if (opened()++ == 0 && key_ >= 0) ::pkey_set(key_, 0);
 }
 
-void Memory::close() {
-  const std::scoped_lock lock(mutex_);
-  if (--users_ == 0) ::mprotect(begin_, static_cast<std::size_t>(kBytes), PROT_NONE);
+void Memory::close() const {
+  if (--opened() == 0 && key_ >= 0) ::pkey_set(key_, PKEY_DISABLE_ACCESS);
 }
 
 std::size_t Memory::add_pool() {

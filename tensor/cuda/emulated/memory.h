@@ -22,9 +22,10 @@ class Memory final : public Allocator {
   void release_cached() override {}
   MemoryStats stats() const override;
 
-  /// Open to reads and writes until as many close() as open() were called.
-  void open();
-  void close();
+  /// Open to reads and writes by the calling thread until it has called close() as often as open(). Where the
+  /// processor has no protection keys it is always open.
+  void open() const;
+  void close() const;
 
   std::size_t add_pool();
   void use_pool(std::size_t pool);
@@ -42,7 +43,7 @@ class Memory final : public Allocator {
   std::map<std::int64_t, std::size_t> owner_;  // offset of a block in use, its pool
   std::size_t used_ = 0;
   MemoryStats stats_;
-  int users_ = 0;
+  int key_ = -1;  // of protection
 };
 
 Memory& memory();
