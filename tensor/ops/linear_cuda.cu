@@ -18,7 +18,7 @@ void multiply(const LinearSizes& s, const GemmParams& params, const Tensor& a, c
 }
 
 void check_type(const Tensor& x) {
-  dispatch_activation(x.dtype(), "linear", []<class T>() {});
+  check(is_floating(x.dtype()), "linear: expected float32, float64 or bfloat16, got {}", name_of(x.dtype()));
 }
 
 }  // namespace

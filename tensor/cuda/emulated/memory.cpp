@@ -7,13 +7,27 @@
 
 #include "tensor/check.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
+
 namespace dcl::tensor::cuda::emulated {
 namespace {
 
 constexpr std::int64_t kGrain = 256;  // as cudaMalloc aligns
 
-std::int64_t rounded(std::int64_t bytes) {
-  return (std::max<std::int64_t>(bytes, 1) + kGrain - 1) / kGrain * kGrain;
+// With room behind each block that is nobody's.
+std::int64_t rounded(std::int64_t bytes) { return (bytes / kGrain + 1) * kGrain; }
+
+void hide_from_sanitizer([[maybe_unused]] void* from, [[maybe_unused]] std::int64_t bytes) {
+#ifdef __SANITIZE_ADDRESS__
+  __asan_poison_memory_region(from, static_cast<std::size_t>(bytes));
+#endif
+}
+void show_to_sanitizer([[maybe_unused]] void* from, [[maybe_unused]] std::int64_t bytes) {
+#ifdef __SANITIZE_ADDRESS__
+  __asan_unpoison_memory_region(from, static_cast<std::size_t>(bytes));
+#endif
 }
 
 // Neighbours become one.
@@ -39,6 +53,7 @@ Memory::Memory() {
   begin_ = static_cast<std::byte*>(arena);
   key_ = ::pkey_alloc(0, PKEY_DISABLE_ACCESS);
   if (key_ >= 0) ::pkey_mprotect(arena, static_cast<std::size_t>(kBytes), PROT_READ | PROT_WRITE, key_);
+  hide_from_sanitizer(arena, kBytes);
   free_.front().emplace(0, kBytes);
 }
 
@@ -49,6 +64,7 @@ void* Memory::allocate(std::int64_t bytes) {
   if (block == nullptr) block = take(free_.front(), size);
   check(block != nullptr, "allocator: {} bytes of emulated device memory cannot be had", bytes);
   owner_[static_cast<std::byte*>(block) - begin_] = used_;
+  show_to_sanitizer(block, bytes);
   stats_.live += size;
   stats_.peak = std::max(stats_.peak, stats_.live);
   return block;
@@ -66,6 +82,7 @@ void* Memory::take(Free& free, std::int64_t size) {
 void Memory::release(void* block, std::int64_t bytes) {
   const std::scoped_lock lock(mutex_);
   const std::int64_t at = static_cast<std::byte*>(block) - begin_;
+  hide_from_sanitizer(block, rounded(bytes));
   stats_.live -= rounded(bytes);
   const auto owner = owner_.find(at);
   give(free_[owner->second], at, rounded(bytes));
