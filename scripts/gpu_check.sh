@@ -4,6 +4,8 @@
 #   scripts/gpu_check.sh                  builds the preset cuda first, with nvcc
 #   scripts/gpu_check.sh --bin build/cuda/bin   takes programs that were built elsewhere; needs nothing but a driver
 #   scripts/gpu_check.sh --quick          without the large steps and without PyTorch
+#   scripts/gpu_check.sh --pack FILE      here, without a GPU: programs and Debian's libraries as FILE (.tar.xz, 15 MB),
+#                                         which --bin takes there in place of a folder
 #
 # Tests of the CUDA backend; the recorded reference cases in float64 and float32; a tiny training run under
 # compute-sanitizer's memcheck, racecheck, initcheck and synccheck; the step of ResNet-50 with 256 pairs, by this
@@ -17,12 +19,14 @@ cd "$(dirname "$0")/.."
 bin=""
 out=build/gpu_check
 quick=0
+pack=""
 while [ $# -gt 0 ]; do
   case $1 in
-    --bin) bin=${2:?--bin needs a folder}; shift ;;
+    --bin) bin=${2:?--bin needs a folder or a packed file}; shift ;;
     --out) out=${2:?--out needs a folder}; shift ;;
     --quick) quick=1 ;;
-    *) sed -n '2,15p' "$0" | cut -c3- >&2; exit 2 ;;
+    --pack) pack=${2:?--pack needs a file}; shift ;;
+    *) sed -n '2,17p' "$0" | cut -c3- >&2; exit 2 ;;
   esac
   shift
 done
@@ -30,7 +34,27 @@ if [ -z "$bin" ]; then
   scripts/install_deps.sh && scripts/build.sh cuda > /dev/null || exit 1
   bin=build/cuda/bin
 fi
+
+# Stripped, with all shared libraries but the C library's, the driver's and the toolkit's.
+if [ -n "$pack" ]; then
+  folder=$(mktemp -d)
+  trap 'rm -rf "$folder"' EXIT
+  for program in test_cuda parity bench_step densecl_train densecl_scenes; do
+    strip -o "$folder/$program" "$bin/$program" || exit 1
+    ldd "$bin/$program" | awk '$3 ~ /^\// { print $3 }'
+  done | sort -u | grep -vE '/(libc|libm|libdl|librt|libpthread|ld-linux[^/]*|libcuda|libcu(blas|dnn)[^/]*)\.so' |
+    xargs -I{} cp -L {} "$folder"
+  tar -C "$folder" -cJf "$pack" . || exit 1
+  echo "gpu_check: $pack, $(($(stat -c %s "$pack") >> 10)) KiB"
+  exit 0
+fi
+
+export DCL_SOURCE_DIR=$PWD
 mkdir -p "$out"
+if [ -f "$bin" ]; then
+  mkdir -p "$out/bin" && tar -C "$out/bin" -xJf "$bin" || exit 1
+  bin=$out/bin
+fi
 python=$(command -v python3 || true)
 torch_folder=""
 if [ -n "$python" ]; then

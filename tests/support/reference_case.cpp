@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -191,9 +192,16 @@ json run_case(const json& c, tensor::TensorOptions options) {
   return result;
 }
 
+// Of the sources that the program was built from, or, where those are elsewhere now, of those that
+// DCL_SOURCE_DIR names.
+std::string golden_folder() {
+  const char* moved = std::getenv("DCL_SOURCE_DIR");
+  return std::string(moved != nullptr ? moved : DCL_SOURCE_DIR) + "/tests/golden";
+}
+
 std::vector<std::string> golden_case_names() {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(DCL_SOURCE_DIR "/tests/golden"))
+  for (const auto& entry : std::filesystem::directory_iterator(golden_folder()))
     if (entry.path().extension() == ".json") names.push_back(entry.path().stem());
   std::sort(names.begin(), names.end());
   return names;
@@ -204,9 +212,7 @@ json read_json(const std::string& path) {
   return json::parse(in);
 }
 
-json golden_case(const std::string& name) {
-  return read_json(DCL_SOURCE_DIR "/tests/golden/" + name + ".json");
-}
+json golden_case(const std::string& name) { return read_json(golden_folder() + "/" + name + ".json"); }
 
 namespace {
 
