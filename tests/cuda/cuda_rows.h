@@ -18,7 +18,7 @@ inline Tensor to_host(const Tensor& x) { return x.defined() ? x.to(tensor::Devic
 #define DCL_NEEDS_DEVICE() \
   if (const std::string why = ::dcl::tensor::cuda::why_unusable(0); !why.empty()) GTEST_SKIP() << why
 #else
-inline Tensor on_device(const Tensor& x) { return x; }
+inline Tensor on_device(const Tensor& x) { return x.defined() ? x.clone() : x; }
 inline Tensor to_host(const Tensor& x) { return x; }
 #define DCL_NEEDS_DEVICE() static_cast<void>(0)
 #endif
