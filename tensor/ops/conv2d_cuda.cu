@@ -5,12 +5,6 @@
 
 namespace dcl::tensor::cuda {
 
-#ifdef DCL_CUDA_EMULATED
-bool conv2d_cudnn(ConvolutionPass /*pass*/, const Conv2dSizes& /*z*/, Conv2dOperands /*operands*/) {
-  return false;
-}
-#endif
-
 namespace {
 
 // cuDNN's kernels for bfloat16 want channels in units; the three of a photograph would be filled up there, in
