@@ -100,10 +100,14 @@ void apply(TrainConfig& config, const SettingLayer& layer) {
 TrainConfig resolved(TrainConfig config) {
   if (config.output_dir.empty())
     config.output_dir = fmt::format("work_dirs/{}_{}_{}", config.method, config.arch, config.seed);
-  if (config.device == "auto")
-    config.device = tensor::why_unusable(tensor::device_named("cuda")).empty() ? "cuda" : "cpu";
+  if (config.device == "auto") {
+    const bool gpu = !tensor::cuda_is_emulated && tensor::why_unusable(tensor::device_named("cuda")).empty();
+    config.device = gpu ? "cuda" : "cpu";
+  }
   check(config.aug_device == "cpu" || config.device == "cuda",
         "--aug-device cuda: training is on the CPU (--device {}), expected cpu", config.device);
+  check(config.cuda_graph != "on" || config.device == "cuda",
+        "--cuda-graph on: training is on the CPU (--device {}), expected auto or off", config.device);
   if (config.threads == 0) config.threads = tensor::cpu::num_threads();
   if (config.cos) config.schedule.clear();
   fill_augmentation(config);

@@ -56,7 +56,6 @@ void check_choices(const TrainConfig& config) {
   if (config.device == "cuda") tensor::check_device("--device cuda", tensor::device_named(config.device));
   check_choice("cuda-graph", config.cuda_graph, std::array<std::string, 3>{"auto", "on", "off"});
   if (config.cuda_graph == "on") {
-    check(config.device != "cpu", "--cuda-graph on: expected --device cuda");
     check(config.skip_nonfinite == 0,
           "--cuda-graph on: --skip-nonfinite {} looks at the gradients before each update, expected 0",
           config.skip_nonfinite);

@@ -138,7 +138,7 @@ const std::array kFields = {
                 "auto, on or off: the step as one CUDA graph; auto: on a GPU, without --skip-nonfinite",
                 &C::cuda_graph, Role::running},
     ConfigField{"deterministic", "", kRunning,
-                "insist on equal bits in equal runs; on the CPU it is always so", &C::deterministic,
+                "insist on equal bits in equal runs: it is always so, on either device", &C::deterministic,
                 Role::running},
     ConfigField{"profile", "", kRunning,
                 "after a dozen steps print where their time goes, op by op; trace.json for chrome://tracing",

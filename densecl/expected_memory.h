@@ -32,8 +32,8 @@ struct ExpectedMemory {
 ExpectedMemory expected_memory(const ContrastiveModel& model, const StepSize& step);
 
 /// Throws where a step of `step` does not fit into the memory that the model's GPU has left beside the model,
-/// with the batch that would. Nothing to say for a model on the CPU. Views are counted once: what is read
-/// ahead stays in the host's memory.
+/// with the batch that would. Nothing to say for a model on the CPU. `step.pictures` are those whose views
+/// are on the device: what is read ahead stays in the host's memory.
 void check_fits(const ContrastiveModel& model, const StepSize& step, std::int64_t accumulate);
 
 }  // namespace dcl::densecl

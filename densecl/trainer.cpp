@@ -48,6 +48,9 @@ Trainer::Trainer(const TrainConfig& config)
       step_(config_, iterations_, model_, optimizer_) {
   state_.pictures = source_->size();
   if (config_.profile) profile_.emplace();
+  step_.on_no_graph([this](const std::string& why) {
+    say(Level::warning, fmt::format("--cuda-graph auto: steps run op by op: {}", why));
+  });
   const auto to_log = [&](std::string line) { say(Level::warning, std::move(line)); };
   if (const auto checkpoint = find_checkpoint(config_, to_log)) {
     check_same_run(*checkpoint, config_, state_.pictures, to_log);
@@ -57,7 +60,7 @@ Trainer::Trainer(const TrainConfig& config)
   }
   if (done()) return;
   const std::int64_t part = config_.batch_size / config_.accumulate;
-  check_fits(model_, {config_.arch, config_.image_size, part, part}, config_.accumulate);
+  check_fits(model_, {config_.arch, config_.image_size, part, 2 * config_.batch_size}, config_.accumulate);
   loader_ = std::make_unique<data::Loader>(source_, loader_options());
   first_batch_ = load_batch();
 }

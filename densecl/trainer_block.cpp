@@ -45,7 +45,8 @@ std::string Trainer::start_block() const {
   block += fmt::format("learning rate: {}, {}\n", c.lr, schedule_text(c));
   block += fmt::format("processor: {}; {}\n", tensor::cpu::processor_features(), tensor::cpu::chosen_paths());
   if (const auto device = model_.options().options.device; device.is_cuda())
-    block += fmt::format("device: {}\n", tensor::describe(device));
+    block += fmt::format("device: {}; {}\n", tensor::describe(device),
+                         step_.as_graph() ? "steps as one CUDA graph from the third on" : "steps op by op");
   block += fmt::format("threads: {} compute, {} load pictures; {}\n", c.threads, c.workers, c.precision);
   if (c.precision == "bf16" && c.device == "cpu" &&
       tensor::cpu::tile_path() == tensor::cpu::TilePath::vectors)

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "autograd/variable.h"
+#include "tensor/cuda/graph.h"
 #include "tensor/device.h"
 #include "tensor/interrupt.h"
 #include "tensor/ops/concat.h"
@@ -86,9 +87,32 @@ TrainStep::TrainStep(const TrainConfig& config, std::int64_t iterations, Contras
 
 StepResult TrainStep::run(const data::Batch& batch, const Position& position,
                           const std::function<bool()>& abandon) {
-  if (as_graph_ && eager_steps_ >= kStepsBeforeGraph) return run_graph(batch, position);
+  if (as_graph_ && eager_steps_ >= kStepsBeforeGraph && (graph_ != nullptr || can_capture(batch, position)))
+    return run_graph(batch, position);
   ++eager_steps_;
   return run_eager(batch, position, abandon);
+}
+
+// With "auto" a step that cannot be captured is one that runs op by op, from where it stood.
+bool TrainStep::can_capture(const data::Batch& batch, const Position& position) {
+  const auto counters = [this] {
+    std::vector<std::pair<Tensor, Tensor>> all;
+    for (auto& [name, tensor] : model_.state())
+      if (tensor.device().is_cpu()) all.emplace_back(tensor, tensor.clone());
+    return all;
+  }();
+  try {
+    graph_ = capture(batch, position);
+    captured_now_ = true;  // with this step's inputs
+    return true;
+  } catch (const Error& error) {
+    if (config_.cuda_graph == "on") throw;
+    for (auto& [tensor, before] : counters) Tensor(tensor).copy_from(before);
+    optimizer_.zero_grad();
+    as_graph_ = false;
+    if (say_no_graph_) say_no_graph_(error.what());
+    return false;
+  }
 }
 
 TrainStep::Inputs TrainStep::inputs(const data::Batch& batch, const Position& position) const {
@@ -161,26 +185,26 @@ void TrainStep::backward(const StepOutput& out, Keys& keys) const {
   if (model_.dense()) keys.dense.push_back(out.dense_keys);
 }
 
-void TrainStep::capture(Graph& graph) {
+// Nothing is computed yet. The host has counted a batch for each part by then.
+std::unique_ptr<TrainStep::Graph> TrainStep::capture(const data::Batch& batch, const Position& position) {
+  auto graph = std::make_unique<Graph>(Graph{inputs(batch, position), {}, nullptr});
   if constexpr (tensor::has_cuda) {
-    graph.work = tensor::cuda::make_work_graph(model_.options().options.device);
-    graph.work->capture([&] {
+    graph->work = tensor::cuda::make_work_graph(model_.options().options.device);
+    graph->work->capture([&] {
       Keys keys;
       for (std::int64_t part = 0; part < config_.accumulate; ++part) {
-        graph.outputs.push_back(forward(graph.inputs, part));
-        backward(graph.outputs.back(), keys);
+        graph->outputs.push_back(forward(graph->inputs, part));
+        backward(graph->outputs.back(), keys);
       }
-      update(keys, graph.inputs.lr);
+      update(keys, graph->inputs.lr);
       optimizer_.zero_grad();
     });
   }
+  return graph;
 }
 
 StepResult TrainStep::run_graph(const data::Batch& batch, const Position& position) {
-  if (graph_ == nullptr) {  // its inputs are this step's
-    graph_ = std::make_unique<Graph>(Graph{inputs(batch, position), {}, nullptr});
-    capture(*graph_);
-  } else {
+  if (!std::exchange(captured_now_, false)) {
     Inputs& in = graph_->inputs;
     in.query_view.copy_from(batch.query_view);
     in.key_view.copy_from(batch.key_view);
@@ -188,7 +212,7 @@ StepResult TrainStep::run_graph(const data::Batch& batch, const Position& positi
       in.orders[static_cast<std::size_t>(part)].copy_from(permutation(position.step, part));
     in.lambda.fill(lambda(position.step));
     in.lr.fill(lr(position));
-    model_.count_batches(config_.accumulate);  // which the host counts; the first time capture() did
+    model_.count_batches(config_.accumulate);
   }
   if constexpr (tensor::has_cuda) graph_->work->replay();
   model_.bump_versions();

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/loader.h"
@@ -16,7 +17,10 @@
 #include "densecl/config.h"
 #include "densecl/model.h"
 #include "optim/sgd.h"
-#include "tensor/cuda/graph.h"
+
+namespace dcl::tensor::cuda {
+class WorkGraph;  // tensor/cuda/graph.h
+}
 
 namespace dcl::densecl {
 
@@ -40,6 +44,11 @@ class TrainStep {
   /// `iterations` an epoch has. Keeps references.
   TrainStep(const TrainConfig& config, std::int64_t iterations, ContrastiveModel& model,
             optim::Sgd& optimizer);
+
+  /// Whether steps are to run as a CUDA graph.
+  bool as_graph() const { return as_graph_; }
+  /// Says, once, that steps cannot run as a graph and why; they run op by op then.
+  void on_no_graph(std::function<void(const std::string& why)> say) { say_no_graph_ = std::move(say); }
 
   /// With `abandon`, asked before every op, the step can be left: it then costs a copy of the key encoder. A
   /// step that runs as a CUDA graph (--cuda-graph) is short and never left; it finds a loss that is not
@@ -79,7 +88,8 @@ class TrainStep {
   StepResult run_eager(const data::Batch& batch, const Position& position,
                        const std::function<bool()>& abandon);
   StepResult run_graph(const data::Batch& batch, const Position& position);
-  void capture(Graph& graph);
+  bool can_capture(const data::Batch& batch, const Position& position);
+  std::unique_ptr<Graph> capture(const data::Batch& batch, const Position& position);
 
   /// Queries, keys, losses and gradients, without SGD and queue.
   Keys differentiate(const Inputs& in, StepResult& result);
@@ -94,8 +104,10 @@ class TrainStep {
   ContrastiveModel& model_;
   optim::Sgd& optimizer_;
   bool as_graph_;
+  bool captured_now_ = false;
   std::int64_t eager_steps_ = 0;
   std::unique_ptr<Graph> graph_;
+  std::function<void(const std::string&)> say_no_graph_;
 };
 
 /// The name of the first tensor with a number that is not finite, or nothing.

@@ -31,6 +31,13 @@ inline constexpr bool has_cuda = true;
 inline constexpr bool has_cuda = false;
 #endif
 
+/// True where the "GPU" is the host (tensor/cuda/emulated): for tests, and never chosen by itself.
+#ifdef DCL_CUDA_EMULATED
+inline constexpr bool cuda_is_emulated = true;
+#else
+inline constexpr bool cuda_is_emulated = false;
+#endif
+
 [[noreturn]] inline void fail_without_cuda(const char* op) {
   fail("{}: the tensor is on a CUDA device, but this build has no CUDA backend", op);
 }

@@ -44,8 +44,11 @@ struct WorkGraph::State {
 WorkGraph::WorkGraph(Device device) : state_(new State{device, MemoryPool(device.index), nullptr}) {}
 
 WorkGraph::~WorkGraph() {
-  const DeviceScope on(state_->device);
-  cudaStreamSynchronize(current_stream());  // a replay may still run in its memory
+  try {
+    const DeviceScope on(state_->device);
+    cudaStreamSynchronize(current_stream());  // a replay may still run in its memory
+  } catch (const Error&) {                    // the runtime is gone, and its work with it
+  }
 }
 
 void WorkGraph::capture(const std::function<void()>& work) {

@@ -10,7 +10,7 @@
 #include <initializer_list>
 
 #include "tensor/ops/batch_norm_act.h"
-#include "tensor/ops/batch_norm_act_tiles.h"
+#include "tensor/ops/batch_norm_act_tiles.cuh"
 
 namespace dcl::tensor::cuda {
 namespace {

@@ -169,8 +169,10 @@ TEST(Flags, HelpIsGroupedAndShowsEveryDefault) {
 TEST(Flags, VersionNamesCommitCompilerBlasAndCuda) {
   std::string text;
   EXPECT_FALSE(parse({"--version"}, &text));
-  for (const char* fact :
-       {"commit: ", "compiler: ", "BLAS: ", dcl::tensor::has_cuda ? "CUDA: 1" : "CUDA: none"})
+  for (const char* fact : {"commit: ", "compiler: ", "BLAS: ",
+                           dcl::tensor::cuda_is_emulated ? "CUDA: emulated"
+                           : dcl::tensor::has_cuda       ? "CUDA: 1"
+                                                         : "CUDA: none"})
     EXPECT_NE(text.find(fact), std::string::npos) << text;
 }
 

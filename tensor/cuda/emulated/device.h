@@ -1,6 +1,6 @@
 // CUDA's language for kernels on the host, for tests: the threads of a block are fibers that give way to each
 // other at barriers and shuffles, the blocks of a grid run one after another. A barrier that cannot be
-// reached by all it waits for throws, naming the op.
+// reached by all it waits for throws, naming the op; kernels themselves do not throw.
 #pragma once
 
 #include <cmath>

@@ -58,6 +58,7 @@ Memory::Memory() {
 }
 
 void* Memory::allocate(std::int64_t bytes) {
+  check(bytes <= kBytes, "allocator: {} bytes of emulated device memory cannot be had", bytes);
   const std::int64_t size = rounded(bytes);
   const std::scoped_lock lock(mutex_);
   void* block = take(free_[used_], size);
