@@ -10,11 +10,16 @@ std::int64_t rows_of(const Tensor& x) {
   return rows;
 }
 
+void check_type(const Tensor& x) {
+  check(is_floating(x.dtype()), "linear: expected float32, float64 or bfloat16, got {}", name_of(x.dtype()));
+}
+
 }  // namespace
 
 LinearSizes linear_sizes(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   check(x.defined(), "linear: x is undefined");
   check(x.dim() >= 1, "linear: x is [], expected at least one dimension");
+  check_type(x);
   check_dim("linear", "weight", weight, 2);
   check_dtype("linear", "weight", weight, parameter_dtype(x.dtype()));
   check(x.size(-1) == weight.size(1), "linear: weight takes {} features, x has {} (x {}, weight {})",
@@ -28,6 +33,7 @@ LinearSizes linear_sizes(const Tensor& x, const Tensor& weight, const Tensor& bi
 
 LinearSizes linear_backward_x_sizes(const Tensor& grad_y, const Tensor& weight) {
   check_dim("linear", "weight", weight, 2);
+  check_type(grad_y);
   check_dtype("linear", "weight", weight, parameter_dtype(grad_y.dtype()));
   check(grad_y.dim() >= 1 && grad_y.size(-1) == weight.size(0), "linear: grad_y {} does not fit weight {}",
         grad_y.shape().str(), weight.shape().str());
@@ -36,6 +42,7 @@ LinearSizes linear_backward_x_sizes(const Tensor& grad_y, const Tensor& weight) 
 
 LinearSizes linear_backward_weight_sizes(const Tensor& grad_y, const Tensor& x) {
   check(x.defined() && x.dim() >= 1, "linear: x is {}, expected at least one dimension", x.str());
+  check_type(x);
   check_dtype("linear", "grad_y", grad_y, x.dtype());
   check(grad_y.dim() == x.dim() && rows_of(grad_y) == rows_of(x), "linear: grad_y {} does not fit x {}",
         grad_y.shape().str(), x.shape().str());

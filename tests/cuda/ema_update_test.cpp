@@ -10,6 +10,8 @@ using tensor::EmaPair;
 namespace cpu = tensor::cpu;
 namespace cuda = tensor::cuda;
 
+// No PoisonedMemory here: the op works in place and makes no tensors.
+
 // Small, empty, and of several chunks; then more than one launch takes. Every fifth is of the other type.
 TEST(CudaEmaUpdate, IsTheCpus) {
   DCL_NEEDS_DEVICE();

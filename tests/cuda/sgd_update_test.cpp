@@ -11,6 +11,8 @@ using tensor::SgdParams;
 namespace cpu = tensor::cpu;
 namespace cuda = tensor::cuda;
 
+// No PoisonedMemory here: the op works in place and makes no tensors.
+
 Tensor own_on_device(const Tensor& x) { return x.defined() ? on_device(x.clone()) : x; }
 
 // Small, empty, and of several chunks; one that begins in the middle of a pack; then more than one launch

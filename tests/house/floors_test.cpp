@@ -61,7 +61,12 @@ std::string code_only(const std::string& text) {
   return code;
 }
 
-// Each broken rule in a file of `folder`, in words.
+// Those that are installed (cmake/DclInstall.cmake): what device code reads brings CUDA's own.
+bool is_public(const std::string& file) {
+  return file.ends_with(".h") && file.find("/cuda/") == std::string::npos;
+}
+
+// Each broken rule in a file of `folder`, in words; `header`: a public one.
 std::vector<std::string> broken_rules(const std::string& folder, bool header, const std::string& text) {
   std::vector<std::string> broken;
   static const std::regex include(R"(^\s*#\s*include\s*([<"])([^>"]+)[>"].*)");
@@ -74,6 +79,8 @@ std::vector<std::string> broken_rules(const std::string& folder, bool header, co
     const bool generated = folder == "apps" && path == "dcl_build_info.h";
     if (match[1] == "\"" && !generated && !kReaches.at(folder).contains(path.substr(0, path.find('/'))))
       broken.push_back("includes \"" + path + "\", which no arrow reaches");
+    if (match[1] == "\"" && header && folder != "apps" && !is_public(path))
+      broken.push_back("is installed and includes \"" + path + "\", which is not");
     if (match[1] == "<" && header && folder != "apps" && !std::regex_match(path, shown))
       broken.push_back("is a public header and includes <" + path + ">");
   }
@@ -90,11 +97,6 @@ std::vector<std::string> broken_rules(const std::string& folder, bool header, co
   if (!root_namespace && code.find("namespace dcl::" + folder) == std::string::npos)
     broken.push_back("has nothing in namespace dcl::" + folder);
   return broken;
-}
-
-// Those that are installed (cmake/DclInstall.cmake): what device code reads brings CUDA's own.
-bool is_public(const std::string& file) {
-  return file.ends_with(".h") && file.find("/cuda/") == std::string::npos;
 }
 
 TEST(Floors, IncludesFollowTheArrows) {
@@ -125,6 +127,8 @@ TEST(Floors, ABrokenRuleIsSeen) {
   EXPECT_EQ(broken("nn", false, "#include \"layers.h\""), 1U);
   EXPECT_EQ(broken("tensor", true, "#include <Eigen/Core>"), 1U);
   EXPECT_EQ(broken("tensor", true, "#include <cblas.h>"), 1U);
+  EXPECT_EQ(broken("densecl", true, "#include \"tensor/cuda/graph.h\""), 1U);
+  EXPECT_EQ(broken("tensor", true, "#ifdef A\n#include \"tensor/ops/tiles.cuh\"\n#endif"), 1U);
   EXPECT_EQ(broken("nn", false, "void f() { std::exit(1); }"), 1U);
   EXPECT_EQ(broken("densecl", false, "void f() { std::cout << 1; }"), 1U);
   EXPECT_EQ(broken("data", false, "void f() { printf(\"x\"); }"), 1U);
@@ -133,6 +137,9 @@ TEST(Floors, ABrokenRuleIsSeen) {
 
   EXPECT_EQ(broken("densecl", false, "#include \"nn/layers.h\"\n#include <vector>"), 0U);
   EXPECT_EQ(broken("tensor", false, "#include <Eigen/Core>"), 0U);
+  EXPECT_EQ(broken("tensor", false, "#include \"tensor/cuda/kernel.h\""), 0U);
+  EXPECT_EQ(broken("data", true, "#include \"tensor/ops/cast.h\""), 0U);
+  EXPECT_FALSE(is_public("tensor/cuda/kernel.h"));
   EXPECT_EQ(broken("tensor", true, "#include <vector>\n#include <fmt/core.h>"), 0U);
   EXPECT_EQ(broken("nn", false, "// exit(1)\nauto s = \"abort()\"; /* printf( */ int snprintf_(int);"), 0U);
   EXPECT_EQ(broken_rules("nn", true, "// macros\n#pragma once\n#define A \\\n  b\n").size(), 0U);

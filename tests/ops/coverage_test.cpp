@@ -1,5 +1,6 @@
-// Every differentiable op declared in autograd/ops.h has a row that checks its gradient. This reads the
-// sources: each test may run in a process of its own, so what others have run cannot be seen.
+// Every differentiable op declared in autograd/ops.h has a row that checks its gradient, and every op's CUDA
+// kernels a test that holds them against the CPU's. This reads the sources: each test may run in a process of
+// its own, so what others have run cannot be seen.
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
@@ -66,6 +67,33 @@ std::set<std::string> missing(const std::set<std::string>& declared, const std::
   return names;
 }
 
+// The names NAME of the files NAME`ending` in a folder.
+std::set<std::string> names_in(const std::filesystem::path& folder, std::string_view ending) {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string file = entry.path().filename().string();
+    if (file.ends_with(ending)) names.insert(file.substr(0, file.size() - ending.size()));
+  }
+  return names;
+}
+
+// The op that NAME_cuda.cu belongs to: of the headers' names the longest that NAME begins with, as info_nce
+// for info_nce_attend; NAME itself when there is none.
+std::string op_of(const std::string& kernels, const std::set<std::string>& headers) {
+  for (std::size_t end = kernels.size(); end != std::string::npos && end > 0;
+       end = kernels.rfind('_', end - 1))
+    if (headers.contains(kernels.substr(0, end))) return kernels.substr(0, end);
+  return kernels;
+}
+
+// The ops without a test of their CUDA kernels.
+std::set<std::string> untested(const std::set<std::string>& kernels, const std::set<std::string>& headers,
+                               const std::set<std::string>& tests) {
+  std::set<std::string> ops;
+  for (const auto& name : kernels) ops.insert(op_of(name, headers));
+  return missing(ops, tests);
+}
+
 TEST(Coverage, EveryOpHasAGradientCheck) {
   const std::filesystem::path root = DCL_SOURCE_DIR;
   const auto declared = declared_ops(code_of(root / "autograd/ops.h"));
@@ -91,6 +119,30 @@ TEST(Coverage, AnOpWithoutARowIsFound) {
       "run_gradcheck(\"add\", row, f, {x});\n run_gradcheck(\n      \"info_nce\", row);"
       "run_float_check(\"fresh\", row);");
   EXPECT_EQ(missing(declared, checked), (std::set<std::string>{"fresh"}));
+}
+
+TEST(Coverage, EveryCudaKernelHasATest) {
+  const std::filesystem::path root = DCL_SOURCE_DIR;
+  const auto tests = names_in(root / "tests/cuda", "_test.cpp");
+  std::size_t kernels_seen = 0;
+  for (const std::string folder : {"tensor/ops", "data"}) {
+    const auto kernels = names_in(root / folder, "_cuda.cu");
+    kernels_seen += kernels.size();
+    for (const auto& name : untested(kernels, names_in(root / folder, ".h"), tests))
+      ADD_FAILURE() << folder << "/" << name << "_cuda.cu has no tests/cuda/" << name << "_test.cpp";
+  }
+  EXPECT_GE(kernels_seen, 25U) << "the kernels are not named as this test thinks";
+}
+
+TEST(Coverage, KernelsWithoutATestAreFound) {
+  const std::set<std::string> headers{"pool", "pool_rows", "loss"};
+  const std::set<std::string> kernels{"pool", "pool_tiles", "pool_rows", "loss_tensor_cores",
+                                      "lost", "loss2"};
+  EXPECT_EQ(untested(kernels, headers, {"pool"}),
+            (std::set<std::string>{"pool_rows", "loss", "lost", "loss2"}));
+  EXPECT_EQ(untested(kernels, headers, {"pool", "pool_rows", "loss", "lost", "loss2"}),
+            (std::set<std::string>{}));
+  EXPECT_EQ(untested({"pool_tiles"}, headers, {"pool_tiles"}), (std::set<std::string>{"pool"}));
 }
 
 }  // namespace
