@@ -59,6 +59,7 @@ void check_choices(const TrainConfig& config) {
     check(config.skip_nonfinite == 0,
           "--cuda-graph on: --skip-nonfinite {} looks at the gradients before each update, expected 0",
           config.skip_nonfinite);
+    check(!config.profile, "--cuda-graph on: --profile tells ops apart, expected no --profile");
   }
   check_choice("precision", config.precision, std::array<std::string, 3>{"fp32", "bf16", "fp64"});
   check(config.precision != "fp64", "--precision fp64: training is in fp32 or bf16");

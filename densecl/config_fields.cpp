@@ -134,9 +134,10 @@ const std::array kFields = {
                 "cpu, or cuda: decode, crop and resize by the loading threads, the rest on the GPU",
                 &C::aug_device, Role::running},
     ConfigField{"precision", "", kRunning, "fp32 or bf16", &C::precision, Role::identity},
-    ConfigField{"cuda-graph", "", kRunning,
-                "auto, on or off: the step as one CUDA graph; auto: on a GPU, without --skip-nonfinite",
-                &C::cuda_graph, Role::running},
+    ConfigField{
+        "cuda-graph", "", kRunning,
+        "auto, on or off: the step as one CUDA graph; auto: on a GPU, without --skip-nonfinite and --profile",
+        &C::cuda_graph, Role::running},
     ConfigField{"deterministic", "", kRunning,
                 "insist on equal bits in equal runs: it is always so, on either device", &C::deterministic,
                 Role::running},

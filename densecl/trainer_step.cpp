@@ -66,7 +66,8 @@ std::vector<NamedTensor> step_tensors(const Tensor& query_view, const Tensor& ke
 constexpr std::int64_t kStepsBeforeGraph = 2;
 
 bool wants_graph(const TrainConfig& config, const ContrastiveModel& model) {
-  return model.options().options.device.is_cuda() && config.cuda_graph != "off" && config.skip_nonfinite == 0;
+  return model.options().options.device.is_cuda() && config.cuda_graph != "off" &&
+         config.skip_nonfinite == 0 && !config.profile;
 }
 
 }  // namespace

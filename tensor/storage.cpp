@@ -231,7 +231,12 @@ Storage::Storage(std::int64_t bytes, Device device)
     : data_(allocator(device).allocate(bytes)), bytes_(bytes), device_(device) {
   if (!poisons().load(std::memory_order_relaxed)) return;
   if constexpr (has_cuda) {
-    if (device.is_cuda()) cuda::poison(data_, bytes, device.index);
+    try {
+      if (device.is_cuda()) cuda::poison(data_, bytes, device.index);
+    } catch (...) {
+      allocator(device).release(data_, bytes);
+      throw;
+    }
   }
   if (device.is_cpu()) std::memset(data_, 0xFF, static_cast<std::size_t>(bytes));
 }

@@ -196,6 +196,11 @@ void check_shape(const char* op, const char* argument, const Tensor& x, const Sh
   check(x.shape() == shape, "{}: {} is {}, expected {}", op, argument, x.shape().str(), shape.str());
 }
 
+void check_same_device(const char* op, const char* argument, const Tensor& x, const Tensor& other) {
+  if (!x.defined() || x.device() == other.device()) return;
+  fail("{}: {} is on {}, expected {}", op, argument, x.device().str(), other.device().str());
+}
+
 void check_dim(const char* op, const char* argument, const Tensor& x, int dim) {
   check(x.defined(), "{}: {} is undefined", op, argument);
   check(x.dim() == dim, "{}: {} is {}, expected {} dimensions", op, argument, x.shape().str(), dim);

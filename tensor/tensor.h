@@ -124,6 +124,8 @@ double bytes_of(std::initializer_list<const Tensor*> tensors);
 void check_dtype(const char* op, const char* argument, const Tensor& x, DType dtype);
 /// Throws unless `x` has exactly this shape, naming the op, the argument and both.
 void check_shape(const char* op, const char* argument, const Tensor& x, const Shape& shape);
+/// Throws unless `x` is where `other` is, or undefined.
+void check_same_device(const char* op, const char* argument, const Tensor& x, const Tensor& other);
 /// Throws unless `x` has `dim` dimensions.
 void check_dim(const char* op, const char* argument, const Tensor& x, int dim);
 

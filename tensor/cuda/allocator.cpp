@@ -112,8 +112,8 @@ class CachingDeviceAllocator final : public DeviceAllocator {
 
   void* take(std::int64_t bytes) override {
     void* block = used_->allocate(bytes);
-    if (block == nullptr && used_ != &pools_.front()) {
-      pools_.front().release_cached();
+    if (block == nullptr) {
+      give_cached_back();
       block = used_->allocate(bytes);
     }
     peak_ = std::max(peak_, counted().live);
@@ -121,7 +121,12 @@ class CachingDeviceAllocator final : public DeviceAllocator {
   }
   void give_back(void* block, std::int64_t) override {
     for (Pool& pool : pools_)
-      if (pool.owns(block)) return pool.release(block);
+      if (pool.owns(block)) {
+        pool.release(block);
+        const bool nobodys = &pool != &pools_.front() && !held_.contains(&pool);
+        if (nobodys && pool.stats().live == 0) pool.release_cached();
+        return;
+      }
   }
   void give_cached_back() override {
     for (Pool& pool : pools_)
@@ -138,6 +143,7 @@ class CachingDeviceAllocator final : public DeviceAllocator {
   }
   int add_pool() override {
     pools_.emplace_back(memory_);
+    pools_.back().keep(true);
     held_.insert(&pools_.back());
     return static_cast<int>(pools_.size()) - 1;
   }
@@ -145,6 +151,7 @@ class CachingDeviceAllocator final : public DeviceAllocator {
   void let_go_of_pool(int number) override {
     Pool& pool = pools_[static_cast<std::size_t>(number)];
     held_.erase(&pool);
+    pool.keep(false);
     pool.release_cached();
   }
 
@@ -230,7 +237,11 @@ MemoryPool::MemoryPool(int device) : device_(device), number_(device_allocator(d
 MemoryPool::MemoryPool(MemoryPool&& other) noexcept
     : device_(other.device_), number_(std::exchange(other.number_, -1)) {}
 MemoryPool::~MemoryPool() {
-  if (number_ >= 0) device_allocator(device_).let_go(number_);
+  if (number_ < 0) return;
+  try {
+    device_allocator(device_).let_go(number_);
+  } catch (const Error&) {  // the device has failed; what made it fail was said where it was found
+  }
 }
 MemoryPool::Use::Use(MemoryPool& pool) : device_(pool.device_) {
   device_allocator(device_).use(pool.number_);

@@ -93,6 +93,10 @@ class BlockPool {
 
   const MemoryStats& stats() const { return stats_; }
 
+  /// While kept, free segments do not go back to the system, not even where memory is short: something that
+  /// is not a block still uses them.
+  void keep(bool kept) { kept_ = kept; }
+
   /// True for blocks that this pool handed out and that were not given back.
   bool owns(const void* address) const {
     const auto found = blocks_.find(static_cast<std::byte*>(const_cast<void*>(address)));
@@ -129,7 +133,7 @@ class BlockPool {
   bool grow(std::int64_t size) {
     const std::int64_t wanted = segment_bytes(size);
     if (add_segment(wanted, kind_of(size))) return true;
-    release_cached();
+    if (!kept_) release_cached();
     return add_segment(wanted, kind_of(size)) || (wanted > size && add_segment(size, kind_of(size)));
   }
 
@@ -170,6 +174,7 @@ class BlockPool {
   std::map<std::byte*, Block> blocks_;  // by address; no two free ones of a segment touch
   std::array<Places, 2> places_;        // of small and of large segments
   MemoryStats stats_;
+  bool kept_ = false;
 };
 
 }  // namespace dcl::tensor::cuda

@@ -83,10 +83,17 @@ StreamGuard::~StreamGuard() {
   guarded_device = device_before_;
 }
 
+void check_not_captured(const char* op) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  DCL_CUDA(op, cudaStreamIsCapturing(current_stream(), &status));
+  check(status == cudaStreamCaptureStatusNone, "{}: waits for the device while a graph is captured", op);
+}
+
 void synchronize() { DCL_CUDA("synchronize", cudaDeviceSynchronize()); }
 
 void synchronize(int device) {
   const DeviceScope on({DeviceType::cuda, device});
+  check_not_captured("synchronize");
   synchronize();
 }
 

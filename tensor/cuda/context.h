@@ -55,6 +55,9 @@ class StreamGuard {
   int device_before_;
 };
 
+/// Throws, naming the op, while current_stream() is captured: for what waits or reads the host's memory.
+void check_not_captured(const char* op);
+
 /// Waits for the current device.
 void synchronize();
 

@@ -36,7 +36,7 @@ bool aligned(const Tensor& x) { return reinterpret_cast<std::uintptr_t>(x.raw())
 
 CudnnGraph conv2d_graph(ConvolutionPass pass, const Conv2dSizes& z, DType type, bool bias) {
   CudnnGraph graph(name_of(pass));
-  const PictureSizes y_sizes{z.batch, z.out_h, z.out_w, z.out_channels};
+  const CudnnSizes y_sizes{z.batch, z.out_h, z.out_w, z.out_channels};
   const auto x = graph.picture(type, {z.batch, z.in_h, z.in_w, z.in_channels});
   const auto weight = graph.picture(type, {z.out_channels, z.kernel_h, z.kernel_w, z.group_in()});
   const auto y = graph.picture(type, y_sizes);

@@ -44,6 +44,7 @@ void copy_within_device(Tensor& to, const Tensor& from) {
 void copy_bytes(Tensor& to, const Tensor& from) {
   const Device device = to.device().is_cuda() ? to.device() : from.device();
   const DeviceScope on(device);
+  if (from.device().is_cpu() || to.device().is_cpu()) check_not_captured("copy_from");
   if (from.device().is_cpu()) {
     staging(device.index).to_device(to.raw(), from.raw(), to.nbytes(), current_stream());
   } else if (to.device().is_cpu()) {

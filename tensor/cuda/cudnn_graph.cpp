@@ -143,7 +143,8 @@ constexpr std::array<ConvolutionAttributes, 3> kConvolutionAttributes{{
 std::shared_ptr<void> make_handle() {
   cudnnHandle_t handle = nullptr;
   check_cudnn("cudnn_device", "cudnnCreate", cudnnCreate(&handle));
-  return {handle, [](void* made) { cudnnDestroy(static_cast<cudnnHandle_t>(made)); }};
+  // Never destroyed, one a thread and device: cuDNN's own libraries may go first.
+  return {handle, [](void*) {}};
 }
 
 bool breaks(cudnnBackendNumericalNote_t note, const PlanRules& rules) {
@@ -295,7 +296,7 @@ void CudnnPlan::execute(const std::string& op, const std::vector<CudnnBinding>& 
               cudnnBackendExecute(static_cast<cudnnHandle_t>(device.handle()), plan_.get(), pack.get()));
 }
 
-std::int64_t CudnnGraph::add_tensor(DType type, const PictureSizes& sizes, bool is_virtual) {
+std::int64_t CudnnGraph::add_tensor(DType type, const CudnnSizes& sizes, bool is_virtual) {
   const auto [n, h, w, c] = sizes;
   const std::array<std::int64_t, 4> dimensions{n, c, h, w};
   const std::array<std::int64_t, 4> strides{h * w * c, 1, w * c, c};

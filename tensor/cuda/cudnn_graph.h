@@ -90,7 +90,7 @@ class CudnnPlan {
 };
 
 /// Sizes of a tensor in memory order; a weight [O,kH,kW,I/groups] is {O, kH, kW, I/groups}.
-struct PictureSizes {
+struct CudnnSizes {
   std::int64_t n, h, w, c;
 };
 
@@ -113,9 +113,9 @@ class CudnnGraph {
   explicit CudnnGraph(std::string op) : op_(std::move(op)) {}
 
   /// Adds a tensor of float32 or bfloat16 and returns its id; ids count up from 1.
-  std::int64_t picture(DType type, const PictureSizes& sizes) { return add_tensor(type, sizes, false); }
+  std::int64_t picture(DType type, const CudnnSizes& sizes) { return add_tensor(type, sizes, false); }
   /// The same for one that never reaches memory.
-  std::int64_t intermediate(DType type, const PictureSizes& sizes) { return add_tensor(type, sizes, true); }
+  std::int64_t intermediate(DType type, const CudnnSizes& sizes) { return add_tensor(type, sizes, true); }
 
   /// Sums are float32. The groups follow from the channels of x and of the weight.
   void convolution(ConvolutionPass pass, const ConvolutionWindow& window, const ConvolutionTensors& tensors);
@@ -127,7 +127,7 @@ class CudnnGraph {
   std::optional<CudnnPlan> plan(const CudnnDevice& device, const PlanRules& rules) const;
 
  private:
-  std::int64_t add_tensor(DType type, const PictureSizes& sizes, bool is_virtual);
+  std::int64_t add_tensor(DType type, const CudnnSizes& sizes, bool is_virtual);
   void* tensor(std::int64_t id) const { return tensors_[static_cast<std::size_t>(id - 1)].get(); }
 
   std::string op_;

@@ -54,6 +54,9 @@ WorkGraph::~WorkGraph() {
 void WorkGraph::capture(const std::function<void()>& work) {
   const DeviceScope on(state_->device);
   state_->executable.reset();
+  // Room for a second step's memory, and nothing to give back to CUDA while it captures.
+  synchronize();
+  allocator(state_->device.index).release_cached();
   const MemoryPool::Use use(state_->pool);
   const Graph graph = captured(work);
   cudaGraphExec_t executable = nullptr;

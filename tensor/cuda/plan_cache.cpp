@@ -24,7 +24,8 @@ std::shared_ptr<const CudnnPlan> cached_plan(const std::string& op, const PlanKe
                                              const std::function<CudnnGraph()>& graph,
                                              const PlanRules& rules) {
   static std::mutex mutex;
-  static std::unordered_map<PlanKey, std::shared_ptr<const CudnnPlan>, PlanKeyHash> plans;
+  // Never destroyed: cuDNN's own libraries may go first.
+  static auto& plans = *new std::unordered_map<PlanKey, std::shared_ptr<const CudnnPlan>, PlanKeyHash>;
   const std::lock_guard lock(mutex);
   if (const auto found = plans.find(key); found != plans.end()) return found->second;
   const CudnnDevice device = cudnn_device();

@@ -54,6 +54,8 @@ Conv2dSizes check_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bi
                          const Conv2dParams& params) {
   const Conv2dSizes z = conv2d_sizes(x.shape(), weight.shape(), params);
   check_dtype("conv2d", "weight", weight, parameter_dtype(x.dtype()));
+  check_same_device("conv2d", "weight", weight, x);
+  check_same_device("conv2d", "bias", bias, x);
   if (bias.defined()) {
     check_dtype("conv2d", "bias", bias, weight.dtype());
     check_shape("conv2d", "bias", bias, {z.out_channels});
@@ -66,6 +68,7 @@ Conv2dSizes check_conv2d_backward_input(const Tensor& dy, const Tensor& weight, 
   const Conv2dSizes z = conv2d_sizes(x_shape, weight.shape(), params);
   check_shape("conv2d_backward_input", "dy", dy, z.out_shape());
   check_dtype("conv2d_backward_input", "weight", weight, parameter_dtype(dy.dtype()));
+  check_same_device("conv2d_backward_input", "weight", weight, dy);
   return z;
 }
 
@@ -74,6 +77,7 @@ Conv2dSizes check_conv2d_backward_weight(const Tensor& dy, const Tensor& x, cons
   const Conv2dSizes z = conv2d_sizes(x.shape(), weight_shape, params);
   check_shape("conv2d_backward_weight", "dy", dy, z.out_shape());
   check_dtype("conv2d_backward_weight", "x", x, dy.dtype());
+  check_same_device("conv2d_backward_weight", "x", x, dy);
   return z;
 }
 

@@ -42,6 +42,7 @@ __global__ void add_rows(std::int64_t count, std::int64_t columns, const T* grad
 
 Tensor gather_rows(const Tensor& x, const Tensor& index) {
   check(x.defined(), "gather_rows: x is undefined");
+  check_same_device("gather_rows", "index", index, x);
   Tensor y = Tensor::empty(gather_rows_shape(x.shape(), index), x.options());
   if (y.numel() == 0) return y;
   with_row_unit("gather_rows", y.nbytes() / y.size(0), {&x, &y}, [&]<class Unit>() {

@@ -13,6 +13,8 @@ void check_info_nce(const Tensor& query, const Tensor& positive, const Tensor& q
   check_shape("info_nce", "positive", positive, query.shape());
   check_dtype("info_nce", "queue", queue, query.dtype());
   check_dim("info_nce", "queue", queue, 2);
+  check_same_device("info_nce", "positive", positive, query);
+  check_same_device("info_nce", "queue", queue, query);
   check(queue.size(1) == query.size(1), "info_nce: queue has {} channels, query has {} (queue {}, query {})",
         queue.size(1), query.size(1), queue.shape().str(), query.shape().str());
   check(params.temperature > 0 && std::isfinite(params.temperature),

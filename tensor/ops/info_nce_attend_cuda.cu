@@ -101,11 +101,11 @@ __device__ void fold(int keys, Square<T>& scores, Running<T>& running) {
     }
     T sum = 0;
     for (int j = 0; j < 4; ++j) {
-      scores[i][j] = place.x * 4 + j < keys ? exp(scores[i][j] - largest) : T(0);
+      scores[i][j] = place.x * 4 + j < keys ? std::exp(scores[i][j] - largest) : T(0);
       sum += scores[i][j];
     }
     for (int lanes = 8; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(kAllLanes, sum, lanes);
-    running.correction[i] = exp(running.maximum[i] - largest);
+    running.correction[i] = std::exp(running.maximum[i] - largest);
     running.sum[i] = running.sum[i] * static_cast<double>(running.correction[i]) + static_cast<double>(sum);
     running.maximum[i] = largest;
   }

@@ -22,6 +22,8 @@ LinearSizes linear_sizes(const Tensor& x, const Tensor& weight, const Tensor& bi
   check_type(x);
   check_dim("linear", "weight", weight, 2);
   check_dtype("linear", "weight", weight, parameter_dtype(x.dtype()));
+  check_same_device("linear", "weight", weight, x);
+  check_same_device("linear", "bias", bias, x);
   check(x.size(-1) == weight.size(1), "linear: weight takes {} features, x has {} (x {}, weight {})",
         weight.size(1), x.size(-1), x.shape().str(), weight.shape().str());
   if (bias.defined()) {
@@ -44,6 +46,7 @@ LinearSizes linear_backward_weight_sizes(const Tensor& grad_y, const Tensor& x) 
   check(x.defined() && x.dim() >= 1, "linear: x is {}, expected at least one dimension", x.str());
   check_type(x);
   check_dtype("linear", "grad_y", grad_y, x.dtype());
+  check_same_device("linear", "grad_y", grad_y, x);
   check(grad_y.dim() == x.dim() && rows_of(grad_y) == rows_of(x), "linear: grad_y {} does not fit x {}",
         grad_y.shape().str(), x.shape().str());
   return {rows_of(x), x.size(-1), grad_y.size(-1)};

@@ -1,8 +1,8 @@
 #include "tensor/cuda/blas.h"
+#include "tensor/cuda/column_sums.h"
 #include "tensor/cuda/kernel.h"
 #include "tensor/ops/cast.h"
 #include "tensor/ops/linear.h"
-#include "tensor/ops/reduce.h"
 
 namespace dcl::tensor::cuda {
 
@@ -49,7 +49,7 @@ Tensor linear_backward_weight(const Tensor& grad_y, const Tensor& x) {
 
 Tensor linear_backward_bias(const Tensor& grad_y) {
   check_linear_backward_bias(grad_y);
-  return sum_to(cast(grad_y, parameter_dtype(grad_y.dtype())), {grad_y.size(-1)});
+  return column_sums("linear", grad_y, grad_y.size(-1));
 }
 
 }  // namespace dcl::tensor::cuda

@@ -63,7 +63,7 @@ __device__ void stage(const T* x, std::int64_t channels, std::int64_t rows, std:
 template <class T>
 __device__ double sum_of_squares(const T (&tile)[kDepth][kPitch]) {
   T sum = 0;
-  for (int k = 0; k < kDepth; ++k) sum += tile[k][threadIdx.x] * tile[k][threadIdx.x];
+  for (const auto& channel : tile) sum += channel[threadIdx.x] * channel[threadIdx.x];
   return static_cast<double>(sum);
 }
 

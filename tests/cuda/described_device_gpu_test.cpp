@@ -51,7 +51,12 @@ std::vector<Conv2dSizes> resnet50(std::int64_t batch) {
   return all;
 }
 
+// The fields of a description are those of cuDNN 9.19.
+#define DCL_NEEDS_DESCRIPTIONS() \
+  if (cudnn_version() < 91900) GTEST_SKIP() << "cuDNN " << cudnn_version() << ", expected 91900 or later"
+
 TEST(DescribedDevice, ResNet50HasPlans) {
+  DCL_NEEDS_DESCRIPTIONS();
   const CudnnDevice h200 = CudnnDevice::described(kH200);
   for (const DType type : {DType::bfloat16, DType::float32})
     for (const Conv2dSizes& z : resnet50(256))
@@ -63,6 +68,7 @@ TEST(DescribedDevice, ResNet50HasPlans) {
 }
 
 TEST(DescribedDevice, OddConvolutionsHavePlans) {
+  DCL_NEEDS_DESCRIPTIONS();
   const CudnnDevice h200 = CudnnDevice::described(kH200);
   const std::vector<Conv2dSizes> all{
       tensor::conv2d_sizes({2, 4, 5, 4}, {6, 3, 3, 2}, {.padding = 1, .groups = 2}),
@@ -78,6 +84,7 @@ TEST(DescribedDevice, OddConvolutionsHavePlans) {
 }
 
 TEST(DescribedDevice, APlanComesBackFromItsText) {
+  DCL_NEEDS_DESCRIPTIONS();
   const CudnnDevice h200 = CudnnDevice::described(kH200);
   const Conv2dSizes z = tensor::conv2d_sizes({256, 56, 56, 64}, {64, 3, 3, 64}, {.padding = 1});
   const auto plan = conv2d_graph(ConvolutionPass::forward, z, DType::bfloat16, false).plan(h200, {});

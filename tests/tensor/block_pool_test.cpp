@@ -21,8 +21,8 @@ class FakeSystem {
   void* get(std::int64_t bytes) {
     ++asked;
     if (taken_ + bytes > capacity_) return nullptr;
-    auto* segment = reinterpret_cast<std::byte*>(next_);
-    next_ += static_cast<std::uintptr_t>(bytes);  // segments touch, and still must not be joined
+    auto* segment = reinterpret_cast<std::byte*>(next_);  // NOLINT(performance-no-int-to-ptr)
+    next_ += static_cast<std::uintptr_t>(bytes);          // segments touch, and still must not be joined
     taken_ += bytes;
     segments_.emplace(segment, bytes);
     return segment;
@@ -172,6 +172,23 @@ TEST(BlockPool, OutOfMemoryGivesBackWhatIsCachedAndAsksAgain) {
   EXPECT_NE(take(pool, 80 * kMB), nullptr);
   EXPECT_EQ(system.taken(), 80 * kMB);
   EXPECT_EQ(pool.stats().peak, 80 * kMB);
+}
+
+// What a captured graph reads and writes stays where it is, however short memory is.
+TEST(BlockPool, AKeptPoolGivesNothingBack) {
+  FakeSystem system(100 * kMB);
+  Pool pool(system);
+  pool.keep(true);
+  std::byte* a = take(pool, 60 * kMB);
+  EXPECT_TRUE(pool.owns(a));
+  pool.release(a);
+  EXPECT_FALSE(pool.owns(a));
+  EXPECT_EQ(pool.allocate(80 * kMB), nullptr);
+  EXPECT_EQ(system.taken(), 60 * kMB);
+  EXPECT_EQ(take(pool, 60 * kMB), a);
+  pool.release(a);
+  pool.keep(false);
+  EXPECT_NE(take(pool, 80 * kMB), nullptr);
 }
 
 TEST(BlockPool, TheLastMemoryIsTakenInSegmentsNoLargerThanNeeded) {
