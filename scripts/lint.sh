@@ -8,7 +8,7 @@ folders=(tensor autograd nn optim data distributed densecl apps bench tests)
 what=${1:-all}
 
 if [ "$what" = all ] || [ "$what" = format ]; then
-  find "${folders[@]}" \( -name '*.cpp' -o -name '*.h' -o -name '*.cu' \) -print0 |
+  find "${folders[@]}" \( -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' \) -print0 |
     xargs -0 clang-format-19 --dry-run --Werror
   echo "lint: format holds"
 fi

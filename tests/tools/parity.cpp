@@ -27,7 +27,8 @@ int run(const std::string& path, dcl::tensor::TensorOptions options) {
   const json file = read_case(path);
   dcl::check(file.is_object() && file.contains("case") && file.contains("expected"),
              "{}: not a reference case, expected the keys case and expected", path);
-  const auto worst = dcl::test::compare_case(file, dcl::test::run_case(file.at("case"), options), options.dtype);
+  const auto worst =
+      dcl::test::compare_case(file, dcl::test::run_case(file.at("case"), options), options.dtype);
   json line{{"ok", worst.ok()}, {"name", worst.name}, {"tolerance", worst.tolerance}};
   line["worst"] = std::min(worst.worst, std::numeric_limits<double>::max());  // JSON has no infinity
   std::cout << line.dump() << '\n';
@@ -51,7 +52,5 @@ int main(int argc, char** argv) {
                                       dcl::tensor::device_named(device)};
   };
   line.check([&] { dcl::tensor::check_device("--device cuda", options().device); });
-  return line.run(
-      argc, argv, [&] { return run(path, options()); },
-      dcl::apps::kUsedWrongly);
+  return line.run(argc, argv, [&] { return run(path, options()); }, dcl::apps::kUsedWrongly);
 }
