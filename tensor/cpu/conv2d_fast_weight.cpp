@@ -194,16 +194,16 @@ void weight_gradient(const Operands<T>& operands, const Result<T>& out) {
   const std::int64_t panels = divide_up(depth, microkernel<T>().cols);
   const std::int64_t parts = std::min(kMaxParts, rows / (2 * kMaxDepth));
   if (size > kMaxPartialSize || parts < 2) {
-    parallel_for(panels, 1, [&](std::int64_t first, std::int64_t last) {
+    parallel_ranges(panels, kDearTasks * num_threads(), [&](std::int64_t first, std::int64_t last) {
       PartialGradient<T>(operands).run({0, rows}, {first, last}, out);
     });
     return;
   }
   Tensor partial = Tensor::empty({parts, size}, {dtype_of<T>, {}});
   T* const values = partial.data<T>();
-  parallel_for(parts, 1, [&](std::int64_t first, std::int64_t last) {
+  parallel_items(parts, [&](Items& items) {
     PartialGradient<T> gradient(operands);
-    for (std::int64_t part = first; part < last; ++part)
+    for (std::int64_t part = 0; items.take(part);)
       gradient.run({rows * part / parts, rows * (part + 1) / parts}, {0, panels},
                    {values + part * size, depth});
   });

@@ -2,6 +2,8 @@
 
 #include <atomic>
 
+#include <hwy/cache_control.h>
+
 namespace dcl::tensor::cpu {
 namespace {
 
@@ -13,6 +15,8 @@ std::atomic<std::int64_t>& threshold() {
 }  // namespace
 
 bool pays_to_stream(std::int64_t bytes) { return bytes >= threshold().load(std::memory_order_relaxed); }
+
+void flush_streams() { hwy::FlushStream(); }
 
 void stream_from(std::int64_t bytes) { threshold().store(bytes); }
 

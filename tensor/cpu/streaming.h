@@ -16,6 +16,9 @@ bool pays_to_stream(std::int64_t bytes);
 /// From then on results of so many bytes are: for tests on small pictures. Not to be called while an op runs.
 void stream_from(std::int64_t bytes);
 
+/// What this thread wrote past the caches is seen by others after it.
+void flush_streams();
+
 /// True where `row` may be written in whole lines.
 inline bool begins_line(const void* row) { return reinterpret_cast<std::uintptr_t>(row) % 64 == 0; }
 

@@ -47,7 +47,65 @@ void look_until(Ready ready) {
   }
 }
 
-// Workers wait for a round number to move; a round hands each of them one range.
+// Ranges of parallel_for for each thread: a thread whose core is shared with another program is three times
+// as slow at times.
+constexpr std::int64_t kRanges = 8;
+
+// What is left of each thread's share. The owner takes from the front, others from the back.
+class Shares {
+ public:
+  Shares(std::int64_t n, int count) : shares_(static_cast<std::size_t>(count)) {
+    for (int i = 0; i < count; ++i) at(i).range = pack(n * i / count, n * (i + 1) / count);
+  }
+
+  bool take(int owner, std::int64_t& item) {
+    if (take_from(at(owner), true, item)) return true;
+    const int count = static_cast<int>(shares_.size());
+    for (int i = 1; i < count; ++i)
+      if (take_from(at((owner + i) % count), false, item)) return true;
+    return false;
+  }
+
+  static constexpr std::int64_t kMost = std::int64_t{1} << 32;
+
+ private:
+  struct alignas(64) Share {  // a cache line each
+    std::atomic<std::uint64_t> range{0};
+  };
+
+  static std::uint64_t pack(std::int64_t begin, std::int64_t end) {
+    return static_cast<std::uint64_t>(begin) << 32 | static_cast<std::uint64_t>(end);
+  }
+  Share& at(int i) { return shares_[static_cast<std::size_t>(i)]; }
+
+  static bool take_from(Share& share, bool front, std::int64_t& item) {
+    std::uint64_t range = share.range.load(std::memory_order_relaxed);
+    while (true) {
+      const auto begin = static_cast<std::int64_t>(range >> 32);
+      const auto end = static_cast<std::int64_t>(range & 0xFFFFFFFF);
+      if (begin >= end) return false;
+      item = front ? begin : end - 1;
+      const std::uint64_t rest = front ? pack(begin + 1, end) : pack(begin, end - 1);
+      // Nothing but the range itself is handed over by it.
+      if (share.range.compare_exchange_weak(range, rest, std::memory_order_relaxed)) return true;
+    }
+  }
+
+  std::vector<Share> shares_;
+};
+
+class ItemsOf final : public Items {
+ public:
+  ItemsOf(Shares& shares, int owner) : shares_(shares), owner_(owner) {}
+  bool take(std::int64_t& item) override { return shares_.take(owner_, item); }
+
+ private:
+  Shares& shares_;
+  int owner_;
+};
+
+// Workers wait for a round number to move. task(0) alone would do all the work of a round: a worker that
+// comes when it has ended is not waited for.
 class Pool {
  public:
   explicit Pool(int threads) {
@@ -65,7 +123,8 @@ class Pool {
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Runs task(0) here and task(1) … task(count-1) on the workers. False when the pool is busy.
+  // Runs task(0) here and, as far as workers are awake in time, task(1) … task(count-1). False when the pool
+  // is busy.
   bool run(int count, const Task& task) {
     const std::unique_lock busy(busy_, std::try_to_lock);
     if (!busy.owns_lock()) return false;
@@ -73,12 +132,15 @@ class Pool {
       const std::scoped_lock lock(mutex_);
       task_ = &task;
       count_ = count;
-      running_ = count - 1;
       error_ = nullptr;
       ++round_;
     }
     start_.notify_all();
     guarded(task, 0);
+    {
+      const std::scoped_lock lock(mutex_);
+      task_ = nullptr;
+    }
     look_until([this] { return running_ == 0; });
     std::unique_lock lock(mutex_);
     done_.wait(lock, [this] { return running_ == 0; });
@@ -104,8 +166,9 @@ class Pool {
       start_.wait(lock, [&] { return stop_ || round_ != seen; });
       if (stop_) return;
       seen = round_;
-      if (index >= count_) continue;
+      if (index >= count_ || task_ == nullptr) continue;
       const Task* task = task_;
+      ++running_;
       lock.unlock();
       guarded(*task, index);
       lock.lock();
@@ -159,12 +222,6 @@ Pool& pool() {
   return *instance;
 }
 
-// Runs task(0 … count-1), on the pool where that is possible.
-void run(int count, const Task& task) {
-  if (count > 1 && !Pool::inside_ && pool().run(count, task)) return;
-  for (int i = 0; i < count; ++i) task(i);
-}
-
 }  // namespace
 
 int num_threads() {
@@ -179,21 +236,39 @@ void set_num_threads(int count) {
   wanted_threads.store(count);
 }
 
+void parallel_items(std::int64_t n, const std::function<void(Items& items)>& body) {
+  if (n <= 0) return;
+  check(n < Shares::kMost, "threads: {} items, expected less than {}", n, Shares::kMost);
+  const int count = static_cast<int>(std::min<std::int64_t>(num_threads(), n));
+  Shares shares(n, count);
+  const Task task = [&](int i) {
+    ItemsOf items(shares, i);
+    body(items);
+  };
+  if (count > 1 && !Pool::inside_ && pool().run(count, task)) return;
+  task(0);
+}
+
+void parallel_ranges(std::int64_t n, std::int64_t count,
+                     const std::function<void(std::int64_t begin, std::int64_t end)>& body) {
+  if (n <= 0) return;
+  const std::int64_t ranges = std::clamp<std::int64_t>(count, 1, n);
+  if (ranges == 1) return body(0, n);
+  parallel_items(ranges, [&](Items& items) {
+    for (std::int64_t i = 0; items.take(i);) body(n * i / ranges, n * (i + 1) / ranges);
+  });
+}
+
 void parallel_for(std::int64_t n, std::int64_t grain,
                   const std::function<void(std::int64_t begin, std::int64_t end)>& body) {
-  if (n <= 0) return;
+  const std::int64_t threads = num_threads();
   const std::int64_t most = n / std::max<std::int64_t>(grain, 1);
-  const int count = static_cast<int>(std::min<std::int64_t>(num_threads(), most));
-  if (count <= 1) {
-    body(0, n);
-    return;
-  }
-  run(count, [&](int i) { body(n * i / count, n * (i + 1) / count); });
+  parallel_ranges(n, threads == 1 ? 1 : std::min(threads * kRanges, most), body);
 }
 
 void parallel_parts(int parts, const std::function<void(int part)>& body) {
-  parallel_for(parts, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t part = begin; part < end; ++part) body(static_cast<int>(part));
+  parallel_items(parts, [&](Items& items) {
+    for (std::int64_t part = 0; items.take(part);) body(static_cast<int>(part));
   });
 }
 

@@ -11,15 +11,39 @@ int num_threads();
 /// Throws when `count` < 1. Not to be called while an op runs.
 void set_num_threads(int count);
 
-/// Cuts [0, n) into at most num_threads() ranges of at least `grain`, runs `body(begin, end)` on each, one on
-/// the calling thread, and returns when all are done. Throws the first exception again, and Error where the
-/// threads cannot be started. A call from inside another one, or while another thread's is running, runs on
-/// the calling thread alone. The ranges depend on n, grain and num_threads() only, and so do the bits.
+/// One thread's way to the items of a round. It begins with a share of its own, from the front; when that is
+/// done it goes on with what other threads have not begun, from the back: a core that another program slows
+/// down keeps nobody waiting.
+class Items {
+ public:
+  virtual ~Items() = default;
+  /// Takes an item that nobody has taken; false when there is none left.
+  virtual bool take(std::int64_t& item) = 0;
+};
+
+/// Runs `body(items)` on at most num_threads() threads, one of them the calling one, until each item of [0,
+/// n) has been taken once, and returns when all are done. Who takes an item is not determined: what is
+/// computed of one must not depend on the others that the same thread took. Throws the first exception again,
+/// and Error where the threads cannot be started. A call from inside another one, or while another thread's
+/// is running, runs on the calling thread alone.
+void parallel_items(std::int64_t n, const std::function<void(Items& items)>& body);
+
+/// `body(begin, end)` of `count` ranges of [0, n), or n where that is less, of about the same length, shared
+/// out as parallel_items does.
+void parallel_ranges(std::int64_t n, std::int64_t count,
+                     const std::function<void(std::int64_t begin, std::int64_t end)>& body);
+
+/// The same of ranges of at least `grain`, some for each thread; one where there is one thread. The ranges
+/// depend on n, grain and num_threads() only, and so do the bits.
 void parallel_for(std::int64_t n, std::int64_t grain,
                   const std::function<void(std::int64_t begin, std::int64_t end)>& body);
 
 /// Runs `body(part)` for part = 0 … parts-1; part p always sees the same work, whatever the number of
-/// threads: for reductions whose bits must not depend on it. Each thread takes consecutive parts.
+/// threads: for reductions whose bits must not depend on it.
 void parallel_parts(int parts, const std::function<void(int part)>& body);
+
+/// Ranges or tasks for each thread where each has a set-up of its own to pay for: enough that the threads end
+/// at about the same time.
+inline constexpr std::int64_t kDearTasks = 2;
 
 }  // namespace dcl::tensor::cpu

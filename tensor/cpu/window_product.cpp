@@ -2,9 +2,8 @@
 
 #include <array>
 
-#include <hwy/cache_control.h>
-
 #include "tensor/cpu/multiply_tile.h"
+#include "tensor/cpu/streaming.h"
 #include "tensor/cpu/threads.h"
 
 namespace dcl::tensor::cpu {
@@ -115,7 +114,7 @@ class TileProduct {
         packed_(storage_.template data<T>()) {}
 
   ~TileProduct() {
-    if (streams_) hwy::FlushStream();
+    if (streams_) flush_streams();
   }
   TileProduct(const TileProduct&) = delete;
   TileProduct& operator=(const TileProduct&) = delete;
@@ -285,12 +284,12 @@ Shares shares_of(const StripGrid& grid, std::int64_t cols, std::int64_t panels) 
   const std::int64_t threads = num_threads();
   const std::int64_t tiles = divide_up(grid.rows, kTileRows);
   if (cols <= grid.rows) {
-    // Every thread reads all of b; as many tiles as make their shares equal.
-    const std::int64_t most = std::min(grid.strips, divide_up(tiles, threads) * threads);
+    // Every thread reads all of b.
+    const std::int64_t most = std::min(grid.strips, std::max(tiles, kDearTasks * threads));
     return {most, std::min(panels, divide_up(threads, most))};
   }
-  // b is the larger operand: every thread reads its own columns of it, and gathers all rows.
-  const std::int64_t groups = std::min(panels, threads);
+  // b is the larger operand: every task reads its own columns of it, and gathers all rows.
+  const std::int64_t groups = std::min(panels, kDearTasks * threads);
   return {std::max(tiles, std::min(grid.strips, divide_up(threads, groups))), groups};
 }
 
@@ -308,9 +307,9 @@ void window_product(const Windows<T>& windows, std::int64_t rows, const PackedMa
 
   const StripGrid strips{rows, divide_up(rows, kernel.rows)};
   const Shares shares = shares_of(strips, b.cols(), b.panels());
-  parallel_for(shares.tiles * shares.groups, 1, [&](std::int64_t first, std::int64_t last) {
+  parallel_items(shares.tiles * shares.groups, [&](Items& items) {
     TileProduct<T> product(windows, b, padded, grid);
-    for (std::int64_t task = first; task < last; ++task) {
+    for (std::int64_t task = 0; items.take(task);) {
       const std::int64_t tile = task % shares.tiles;
       const std::int64_t group = task / shares.tiles;
       product.run({strips, strips.strips * tile / shares.tiles, strips.strips * (tile + 1) / shares.tiles},

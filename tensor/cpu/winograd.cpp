@@ -51,9 +51,12 @@ class TileRun {
   void run(const Share& share) {
     T* const v = v_.template data<T>();
     const T* const zeros = outside_.template data<T>();
-    for (std::int64_t t = share.begin; t < share.end; ++t)
-      winograd_kernels<T>().input(tiles_.pixels<kWinogradIn>(x_, t, padding_, zeros).data(), u_.depth(),
-                                  v + (t - share.begin) * stride_, v_plane_);
+    // Shares of the same tiles differ in their panels only.
+    if (share.begin != transformed_)
+      for (std::int64_t t = share.begin; t < share.end; ++t)
+        winograd_kernels<T>().input(tiles_.pixels<kWinogradIn>(x_, t, padding_, zeros).data(), u_.depth(),
+                                    v + (t - share.begin) * stride_, v_plane_);
+    transformed_ = share.begin;
     for (std::int64_t panel = share.first_panel; panel < share.last_panel; ++panel) {
       multiply(panel, share.end - share.begin);
       write(panel, share);
@@ -110,6 +113,7 @@ class TileRun {
   Tensor outside_, nowhere_;
   std::int64_t v_plane_, m_plane_;
   Tensor v_, m_;
+  std::int64_t transformed_ = -1;  // first tile of what is in v
 };
 
 template <class T>
@@ -118,19 +122,18 @@ void run_tiles(const Pictures<const T>& x, std::int64_t padding, const Transform
   if (tiles.total() == 0) return;
   const std::int64_t threads = num_threads();
   const std::int64_t least = divide_up(tiles.total(), tiles_at_once(std::max(u.depth(), u.cols())));
-  // As many chunks of tiles as make the threads' shares equal. Where there are fewer tiles than channels, the
-  // transformed kernels are the larger operand: each thread reads its own part of them, and transforms all
-  // tiles.
+  // Where there are fewer tiles than channels, the transformed kernels are the larger operand: each task
+  // reads its own part of them, and transforms all tiles of a chunk.
   const bool by_panels = tiles.total() < u.cols();
-  const std::int64_t groups = by_panels ? std::min(u.panels(), threads) : 1;
+  const std::int64_t groups = by_panels ? std::min(u.panels(), kDearTasks * threads) : 1;
   const std::int64_t chunks = by_panels ? least
                                         : std::min(divide_up(tiles.total(), microkernel<T>().rows),
-                                                   divide_up(least, threads) * threads);
-  parallel_for(chunks * groups, 1, [&](std::int64_t first, std::int64_t last) {
+                                                   std::max(least, kDearTasks * threads));
+  parallel_items(chunks * groups, [&](Items& items) {
     TileRun<T> run(x, padding, u, epilogue, y, tiles, divide_up(tiles.total(), chunks));
-    for (std::int64_t task = first; task < last; ++task) {
-      const std::int64_t chunk = task % chunks;
-      const std::int64_t group = task / chunks;
+    for (std::int64_t task = 0; items.take(task);) {
+      const std::int64_t chunk = task / groups;
+      const std::int64_t group = task % groups;
       run.run({tiles.total() * chunk / chunks, tiles.total() * (chunk + 1) / chunks,
                u.panels() * group / groups, u.panels() * (group + 1) / groups});
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <latch>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -46,7 +47,7 @@ TEST(Threads, RangesCoverEachIndexOnceAndKeepTheGrain) {
     for (const std::int64_t n : {0, 1, 2, 7, 64, 1001}) {
       for (const std::int64_t grain : {0, 1, 3, 50, 2000}) {
         const Ranges ranges = ranges_of(n, grain);
-        EXPECT_LE(ranges.size(), static_cast<std::size_t>(threads));
+        EXPECT_LE(ranges.size(), static_cast<std::size_t>(threads == 1 ? 1 : 8 * threads));
         std::int64_t at = 0;
         for (const auto& [begin, end] : ranges) {
           EXPECT_EQ(begin, at);
@@ -64,12 +65,62 @@ TEST(Threads, WorkIsSharedByThatManyThreads) {
   const Threads set(3);
   std::mutex mutex;
   std::set<std::thread::id> ids;
-  parallel_for(3, 1, [&](std::int64_t, std::int64_t) {
-    const std::scoped_lock lock(mutex);
-    ids.insert(std::this_thread::get_id());
+  std::latch all(3);
+  parallel_items(3, [&](Items& items) {
+    for (std::int64_t i = 0; items.take(i);) {
+      {
+        const std::scoped_lock lock(mutex);
+        ids.insert(std::this_thread::get_id());
+      }
+      all.arrive_and_wait();  // nobody goes on before each of the three has an item
+    }
   });
   EXPECT_EQ(ids.size(), 3U);
   EXPECT_TRUE(ids.contains(std::this_thread::get_id()));
+}
+
+// Each of `threads` threads in turn holds its first item until all others are done: they have to go to the
+// other threads, those of the slow one's own share too.
+TEST(Threads, ASlowThreadKeepsNoItemsWaiting) {
+  constexpr std::int64_t kItems = 100;
+  for (const int threads : {2, 3}) {
+    const Threads set(threads);
+    for (int round = 0; round < 50; ++round) {
+      std::vector<std::atomic<int>> taken(kItems);
+      std::atomic<std::int64_t> done = 0;
+      std::atomic<bool> held = false;
+      std::atomic<int> inside = 0;
+      parallel_items(kItems, [&](Items& items) {
+        const bool slow = inside++ == round % threads;
+        for (std::int64_t i = 0; items.take(i);) {
+          ++taken[static_cast<std::size_t>(i)];
+          if (slow && !held.exchange(true))
+            while (done < kItems - 1) std::this_thread::yield();
+          ++done;
+        }
+      });
+      for (std::int64_t i = 0; i < kItems; ++i) EXPECT_EQ(taken[static_cast<std::size_t>(i)], 1) << i;
+    }
+  }
+}
+
+TEST(Threads, RangesAreAsManyAsAskedFor) {
+  const Threads set(2);
+  std::mutex mutex;
+  for (const std::int64_t count : {0, 1, 3, 10, 11}) {
+    Ranges ranges;
+    parallel_ranges(10, count, [&](std::int64_t begin, std::int64_t end) {
+      const std::scoped_lock lock(mutex);
+      ranges.emplace(begin, end);
+    });
+    EXPECT_EQ(ranges.size(), static_cast<std::size_t>(std::clamp<std::int64_t>(count, 1, 10)));
+    std::int64_t at = 0;
+    for (const auto& [begin, end] : ranges) {
+      EXPECT_EQ(begin, at);
+      at = end;
+    }
+    EXPECT_EQ(at, 10);
+  }
 }
 
 TEST(Threads, PartsAreTheSameForAnyNumberOfThreads) {
@@ -138,9 +189,9 @@ TEST(Threads, CallsFromManyThreadsAtOnceAllFinish) {
 TEST(Threads, TheNumberCanBeChangedAndIsChecked) {
   const Threads set(2);
   EXPECT_EQ(num_threads(), 2);
-  EXPECT_EQ(ranges_of(100, 1).size(), 2U);
+  EXPECT_EQ(ranges_of(100, 1).size(), 16U);
   set_num_threads(5);
-  EXPECT_EQ(ranges_of(100, 1).size(), 5U);
+  EXPECT_EQ(ranges_of(100, 1).size(), 40U);
   set_num_threads(1);
   EXPECT_EQ(ranges_of(100, 1), (Ranges{{0, 100}}));
   dcl::test::expect_error([] { set_num_threads(0); }, {"threads: 0", "at least 1"});

@@ -277,17 +277,32 @@ void add_gradient(const Operands<T>& all, const Result& out) {
   const std::int64_t panels = Gradient::panels(all);
   const std::int64_t parts = std::min(kMaxParts, pieces);
   if (size > kMaxPartialSize || parts < 2) {
-    parallel_for(panels, 1, [&](std::int64_t first, std::int64_t last) {
-      Gradient gradient(all, {first, last});
-      for (std::int64_t piece = 0; piece < pieces; ++piece) gradient.add(piece, out);
-    });
+    const std::int64_t tasks = kDearTasks * num_threads();
+    if (all.dy.channels <= depth) {
+      parallel_ranges(panels, tasks, [&](std::int64_t first, std::int64_t last) {
+        Gradient gradient(all, {first, last});
+        for (std::int64_t piece = 0; piece < pieces; ++piece) gradient.add(piece, out);
+      });
+    } else {
+      // Each task packs all of the narrower operand.
+      parallel_ranges(divide_up(all.dy.channels, kMaxTileHeight), tasks,
+                      [&](std::int64_t first, std::int64_t last) {
+                        const std::int64_t begin = first * kMaxTileHeight;
+                        Operands<T> some = all;
+                        some.dy.x += begin;
+                        some.dy.channels = std::min(last * kMaxTileHeight, all.dy.channels) - begin;
+                        Gradient gradient(some, {0, panels});
+                        for (std::int64_t piece = 0; piece < pieces; ++piece)
+                          gradient.add(piece, {out.data + begin * out.stride, out.stride});
+                      });
+    }
     return;
   }
   Tensor partial = Tensor::zeros({parts, size}, {DType::float32, {}});
   auto* const values = partial.data<float>();
-  parallel_for(parts, 1, [&](std::int64_t first, std::int64_t last) {
+  parallel_items(parts, [&](Items& items) {
     Gradient gradient(all, {0, panels});
-    for (std::int64_t part = first; part < last; ++part)
+    for (std::int64_t part = 0; items.take(part);)
       for (std::int64_t piece = pieces * part / parts; piece < pieces * (part + 1) / parts; ++piece)
         gradient.add(piece, {values + part * size, depth});
   });

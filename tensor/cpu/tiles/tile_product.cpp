@@ -1,15 +1,13 @@
 #include "tensor/cpu/tiles/tile_product.h"
 
 #include <algorithm>
-#include <array>
 #include <type_traits>
-
-#include <hwy/cache_control.h>
 
 #include "tensor/cpu/features.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/cpu/tiles/overlapped_rows.h"
 #include "tensor/cpu/tiles/padded_copy.h"
+#include "tensor/cpu/tiles/tile_task.h"
 
 namespace dcl::tensor::cpu {
 
@@ -17,11 +15,14 @@ namespace {
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-// A task's left operand, and a right one that is called small, leave room for each other in the second-level
-// cache.
+// A task's left operand leaves room for a small right one (tile_task.h) in the second-level cache.
 std::int64_t left_bytes() { return second_level_cache() / 2; }
-std::int64_t small_bytes() { return second_level_cache() / 4; }
 constexpr std::int64_t kTaskRows = 256;
+// Tasks for each thread where there is more than one way to cut them, and how short their rows and panels may
+// be.
+constexpr std::int64_t kTasks = 4;
+constexpr std::int64_t kTaskStrips = 2;
+constexpr std::int64_t kGroupPanels = 4;
 // Channels are filled up to whole blocks in a copy: by at most a third.
 constexpr double kMaxFilled = 1.34;
 
@@ -30,100 +31,6 @@ std::int64_t row_bytes(std::int64_t depth) {
   return divide_up(depth, kBlockDepth) * kBlockDepth * kParts<T> *
          static_cast<std::int64_t>(sizeof(bfloat16));
 }
-
-// One thread's share of a product: rows of the left operand against panels of the right one.
-template <class T>
-class Task {
- public:
-  Task(const TilePanels& b, const Epilogue<T>& end, const RowGrid<T>& grid)
-      : b_(b), end_(end), origin_(grid.y), stream_(grid.stream && can_stream(end)) {
-    const std::int64_t blocks = b.size().blocks();
-    for_each_product<T>(blocks,
-                        [&](std::int64_t block, PartPair pair) { b_at_.push_back(b.at(pair.b, block)); });
-  }
-
-  ~Task() {
-    if (stream_) hwy::FlushStream();
-  }
-  Task(const Task&) = delete;
-  Task& operator=(const Task&) = delete;
-
-  /// a(block, part) is where a block begins, for row 0 of a strip; strips lie strip_stride apart.
-  template <class At>
-  void set_left(std::int64_t a_stride, std::int64_t strip_stride, At&& at) {
-    a_stride_ = a_stride;
-    strip_stride_ = strip_stride;
-    a_at_.clear();
-    for_each_product<T>(b_.size().blocks(),
-                        [&](std::int64_t block, PartPair pair) { a_at_.push_back(at(block, pair.a)); });
-  }
-
-  /// Row i of the result goes to y[i], or nowhere.
-  std::vector<T*>& y() { return y_; }
-
-  void multiply(const bfloat16* a, std::int64_t rows, std::int64_t first, std::int64_t last) {
-    // One strip of rows at a time, in the first-level cache, against all of b in the second; or all strips,
-    // in the second, against one panel.
-    const bool small = (last - first) * b_.size().panel_numbers() * 2 <= small_bytes();
-    const std::int64_t step = small ? kernel_.rows : rows;
-    for (std::int64_t from = 0; from < rows; from += step)
-      for (std::int64_t panel = first; panel < last; ++panel)
-        for (std::int64_t i = from; i < std::min(from + step, rows); i += kernel_.rows)
-          multiply_tile(a + i / kernel_.rows * strip_stride_, i, rows, panel);
-  }
-
- private:
-  bool can_stream(const Epilogue<T>& end) const {
-    if constexpr (std::is_same_v<T, float>)
-      return end.bias == nullptr && end.residual == nullptr && !end.relu;
-    else
-      return kernel_.streams_bfloat16;
-  }
-
-  void multiply_tile(const bfloat16* a, std::int64_t i, std::int64_t rows, std::int64_t panel) {
-    const std::int64_t column = panel * kTileCols;
-    const TileRoom room{std::min(kernel_.rows, rows - i), std::min(kTileCols, b_.size().cols - column)};
-    const bool streams = stream_ && room.cols == kTileCols;
-    std::array<T*, kMaxTileHeight> y;
-    for (std::int64_t j = 0; j < room.rows; ++j) {
-      T* const row = y_[static_cast<std::size_t>(i + j)];
-      y[static_cast<std::size_t>(j)] = row == nullptr ? nullptr : row + column;
-      // Rows lie far apart, where the processor does not expect the next access: asked for here, they arrive
-      // while the products run.
-      if (!streams) __builtin_prefetch(y[static_cast<std::size_t>(j)], 1);
-    }
-    kernel_.multiply({.a = a,
-                      .a_stride = a_stride_,
-                      .a_at = a_at_.data(),
-                      .b = b_.panel(panel),
-                      .b_half = kHalfBlock,
-                      .b_at = b_at_.data(),
-                      .blocks = std::ssize(a_at_)},
-                     c_.data());
-    std::array<const T*, kMaxTileHeight> residual;
-    for (std::int64_t j = 0; j < room.rows && end_.residual != nullptr; ++j)
-      if (const T* const row = y[static_cast<std::size_t>(j)]; row != nullptr)
-        residual[static_cast<std::size_t>(j)] = end_.residual + (row - origin_);
-    const StoreEnd<T> end{.bias = end_.bias == nullptr ? nullptr : end_.bias + column,
-                          .residual = end_.residual == nullptr ? nullptr : residual.data(),
-                          .relu = end_.relu,
-                          .stream = streams};
-    if constexpr (std::is_same_v<T, float>)
-      kernel_.store_float(c_.data(), room, end, y.data());
-    else
-      kernel_.store_bfloat16(c_.data(), room, end, y.data());
-  }
-
-  const TileKernel& kernel_ = tile_kernel();
-  const TilePanels& b_;
-  Epilogue<T> end_;
-  const T* origin_;  // of the result, where the residual has its own
-  bool stream_;
-  std::vector<std::int64_t> a_at_, b_at_;
-  std::int64_t a_stride_ = 0, strip_stride_ = 0;
-  std::vector<T*> y_;
-  alignas(64) std::array<float, kMaxTileHeight * kTileCols> c_;
-};
 
 template <class T>
 void locate_rows(const Windows<T>& windows, std::int64_t begin, std::int64_t count, const RowGrid<T>& grid,
@@ -137,18 +44,20 @@ void locate_rows(const Windows<T>& windows, std::int64_t begin, std::int64_t cou
   }
 }
 
-// Tasks of rows by groups of panels, `body(begin, end, first panel, last panel)`.
+// Tasks of rows by groups of panels, `body(begin, end, first panel, last panel)`; those of the same rows one
+// after the other.
 template <class Body>
 void for_each_tile(std::int64_t rows, std::int64_t task_rows, std::int64_t panels, Body&& body) {
   const std::int64_t height = tile_kernel().rows;
   const std::int64_t threads = num_threads();
   const std::int64_t strips = divide_up(rows, height);
-  const std::int64_t wanted = divide_up(divide_up(rows, task_rows), threads) * threads;
-  const std::int64_t tiles = std::min(strips, wanted);
-  const std::int64_t groups = std::min(panels, divide_up(threads, std::max<std::int64_t>(tiles, 1)));
-  parallel_for(tiles * groups, 1, [&](std::int64_t first, std::int64_t last) {
+  const std::int64_t tiles = std::min(
+      strips, std::max(divide_up(rows, task_rows), std::min(kDearTasks, strips / kTaskStrips) * threads));
+  const std::int64_t most_groups = tiles < threads ? panels : divide_up(panels, kGroupPanels);
+  const std::int64_t groups = std::min(most_groups, divide_up(kTasks * threads, tiles));
+  parallel_items(tiles * groups, [&](Items& items) {
     body([&](auto&& run) {
-      for (std::int64_t task = first; task < last; ++task) {
+      for (std::int64_t task = 0; items.take(task);) {
         const std::int64_t tile = task / groups;
         const std::int64_t group = task % groups;
         run(strips * tile / tiles * height, std::min(rows, strips * (tile + 1) / tiles * height),
@@ -165,7 +74,7 @@ void run_in_place(const Windows<bfloat16>& w, std::int64_t rows, const TilePanel
   const std::int64_t task_rows =
       std::clamp(left_bytes() / row_bytes<bfloat16>(w.channels), height, kTaskRows);
   for_each_tile(rows, task_rows, b.size().panels(), [&](auto&& for_each_task) {
-    Task<bfloat16> task(b, end_of_sums, grid);
+    TileTask<bfloat16> task(b, end_of_sums, grid);
     task.set_left(w.pixel_stride, height * w.pixel_stride,
                   [](std::int64_t block, std::int64_t) { return block * kBlockDepth; });
     std::vector<bfloat16> rest;
@@ -236,14 +145,18 @@ void run_gathered(const Windows<T>& w, std::int64_t rows, const TilePanels& b, c
   const std::int64_t height = tile_kernel().rows;
   const std::int64_t task_rows = std::clamp(left_bytes() / row_bytes<T>(w.depth()), height, kTaskRows);
   for_each_tile(rows, task_rows, b.size().panels(), [&](auto&& for_each_task) {
-    Task<T> task(b, end_of_sums, grid);
+    TileTask<T> task(b, end_of_sums, grid);
     GatheredRows<T> left(w, task_rows + height);
     task.set_left(left.row_stride(), height * left.row_stride(), [&](std::int64_t block, std::int64_t part) {
       return part * left.part_stride() + block * kBlockDepth;
     });
+    std::int64_t gathered = -1;
     for_each_task([&](std::int64_t begin, std::int64_t end, std::int64_t first, std::int64_t last) {
-      left.gather(begin, end - begin);
-      locate_rows(w, begin, end - begin, grid, task.y());
+      if (begin != gathered) {
+        left.gather(begin, end - begin);
+        locate_rows(w, begin, end - begin, grid, task.y());
+        gathered = begin;
+      }
       task.multiply(std::as_const(left).data(), end - begin, first, last);
     });
   });
@@ -257,15 +170,15 @@ void run_overlapped(const Windows<T>& w, std::int64_t batch, const TilePanels& b
   const std::int64_t rows = std::min<std::int64_t>(16, divide_up(w.out_h, divide_up(num_threads(), batch)));
   const std::int64_t bands = divide_up(w.out_h, rows);
   const std::int64_t tap_blocks = b.size().tap_blocks();
-  parallel_for(batch * bands, 1, [&](std::int64_t begin, std::int64_t end) {
-    Task<T> task(b, end_of_sums, grid);
+  parallel_items(batch * bands, [&](Items& items) {
+    TileTask<T> task(b, end_of_sums, grid);
     OverlappedRows<T> left(w, rows);
     task.set_left(left.pixel_stride(), tile_kernel().rows * left.pixel_stride(),
                   [&](std::int64_t block, std::int64_t part) {
                     return part * left.part_stride() + left.tap_row(block / tap_blocks) +
                            block % tap_blocks * kBlockDepth;
                   });
-    for (std::int64_t i = begin; i < end; ++i) {
+    for (std::int64_t i = 0; items.take(i);) {
       const std::int64_t n = i / bands;
       const std::int64_t first = w.out_h * (i % bands) / bands;
       const std::int64_t last = w.out_h * (i % bands + 1) / bands;
@@ -287,13 +200,13 @@ struct BandPlan {
   static BandPlan make(const Windows<T>& w, std::int64_t batch) {
     const PaddedLayout<T> one(w, 1, w.in_h, 0);
     const std::int64_t bytes = one.numbers() * 2;
-    const std::int64_t threads = num_threads();
-    if (bytes > left_bytes() || batch < threads) {
-      const std::int64_t bands = std::max(divide_up(bytes, left_bytes()), divide_up(threads, batch));
+    const std::int64_t tasks = kDearTasks * num_threads();
+    if (bytes > left_bytes() || batch < tasks) {
+      const std::int64_t bands = std::max(divide_up(bytes, left_bytes()), divide_up(tasks, batch));
       return {1, divide_up(w.out_h, std::min(bands, w.out_h))};
     }
     const std::int64_t wanted = divide_up(batch, std::min(left_bytes() / bytes, batch));
-    return {divide_up(batch, divide_up(wanted, threads) * threads), w.out_h};
+    return {divide_up(batch, std::max(wanted, tasks)), w.out_h};
   }
 };
 
@@ -316,11 +229,11 @@ void run_from_copy(const Windows<T>& w, std::int64_t batch, const TilePanels& b,
   const PaddedLayout<T> layout(w, plan.images, plan.rows, height);
   const std::int64_t groups = divide_up(batch, plan.images);
   const std::int64_t bands = divide_up(w.out_h, plan.rows);
-  parallel_for(groups * bands, 1, [&](std::int64_t begin, std::int64_t end) {
-    Task<T> task(b, end_of_sums, grid);
+  parallel_items(groups * bands, [&](Items& items) {
+    TileTask<T> task(b, end_of_sums, grid);
     Tensor storage = Tensor::empty({layout.numbers()}, {DType::bfloat16, {}});
     auto* const copy = storage.data<bfloat16>();
-    for (std::int64_t i = begin; i < end; ++i) {
+    for (std::int64_t i = 0; items.take(i);) {
       Band band{.image = i / bands * plan.images, .images = 0, .row = i % bands * plan.rows, .rows = 0};
       band.images = std::min(plan.images, batch - band.image);
       band.rows = std::min(plan.rows, w.out_h - band.row);

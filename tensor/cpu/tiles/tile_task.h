@@ -1,0 +1,112 @@
+// One thread's share of a product of tiles: strips of rows against panels of columns, each tile stored as
+// soon as it is summed.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <type_traits>
+#include <vector>
+
+#include "tensor/cpu/epilogue.h"
+#include "tensor/cpu/features.h"
+#include "tensor/cpu/streaming.h"
+#include "tensor/cpu/tiles/split.h"
+#include "tensor/cpu/tiles/tile_panels.h"
+#include "tensor/cpu/window_product.h"
+
+namespace dcl::tensor::cpu {
+
+template <class T>
+class TileTask {
+ public:
+  TileTask(const TilePanels& b, const Epilogue<T>& end, const RowGrid<T>& grid)
+      : b_(b), end_(end), origin_(grid.y), stream_(grid.stream && can_stream(end)) {
+    const std::int64_t blocks = b.size().blocks();
+    for_each_product<T>(blocks,
+                        [&](std::int64_t block, PartPair pair) { b_at_.push_back(b.at(pair.b, block)); });
+  }
+
+  ~TileTask() {
+    if (stream_) flush_streams();
+  }
+  TileTask(const TileTask&) = delete;
+  TileTask& operator=(const TileTask&) = delete;
+
+  /// a(block, part) is where a block begins, for row 0 of a strip; strips lie strip_stride apart.
+  template <class At>
+  void set_left(std::int64_t a_stride, std::int64_t strip_stride, At&& at) {
+    a_stride_ = a_stride;
+    strip_stride_ = strip_stride;
+    a_at_.clear();
+    for_each_product<T>(b_.size().blocks(),
+                        [&](std::int64_t block, PartPair pair) { a_at_.push_back(at(block, pair.a)); });
+  }
+
+  /// Row i of the result goes to y[i], or nowhere.
+  std::vector<T*>& y() { return y_; }
+
+  void multiply(const bfloat16* a, std::int64_t rows, std::int64_t first, std::int64_t last) {
+    // One strip of rows at a time, in the first-level cache, against all of b in the second; or all strips,
+    // in the second, against one panel.
+    const bool small = (last - first) * b_.size().panel_numbers() * 2 <= second_level_cache() / 4;
+    const std::int64_t step = small ? kernel_.rows : rows;
+    for (std::int64_t from = 0; from < rows; from += step)
+      for (std::int64_t panel = first; panel < last; ++panel)
+        for (std::int64_t i = from; i < std::min(from + step, rows); i += kernel_.rows)
+          multiply_tile(a + i / kernel_.rows * strip_stride_, i, rows, panel);
+  }
+
+ private:
+  bool can_stream(const Epilogue<T>& end) const {
+    if constexpr (std::is_same_v<T, float>)
+      return end.bias == nullptr && end.residual == nullptr && !end.relu;
+    else
+      return kernel_.streams_bfloat16;
+  }
+
+  void multiply_tile(const bfloat16* a, std::int64_t i, std::int64_t rows, std::int64_t panel) {
+    const std::int64_t column = panel * kTileCols;
+    const TileRoom room{std::min(kernel_.rows, rows - i), std::min(kTileCols, b_.size().cols - column)};
+    const bool streams = stream_ && room.cols == kTileCols;
+    std::array<T*, kMaxTileHeight> y;
+    for (std::int64_t j = 0; j < room.rows; ++j) {
+      T* const row = y_[static_cast<std::size_t>(i + j)];
+      y[static_cast<std::size_t>(j)] = row == nullptr ? nullptr : row + column;
+      // Rows lie far apart, where the processor does not expect the next access: asked for here, they arrive
+      // while the products run.
+      if (!streams) __builtin_prefetch(y[static_cast<std::size_t>(j)], 1);
+    }
+    kernel_.multiply({.a = a,
+                      .a_stride = a_stride_,
+                      .a_at = a_at_.data(),
+                      .b = b_.panel(panel),
+                      .b_half = kHalfBlock,
+                      .b_at = b_at_.data(),
+                      .blocks = std::ssize(a_at_)},
+                     c_.data());
+    std::array<const T*, kMaxTileHeight> residual;
+    for (std::int64_t j = 0; j < room.rows && end_.residual != nullptr; ++j)
+      if (const T* const row = y[static_cast<std::size_t>(j)]; row != nullptr)
+        residual[static_cast<std::size_t>(j)] = end_.residual + (row - origin_);
+    const StoreEnd<T> end{.bias = end_.bias == nullptr ? nullptr : end_.bias + column,
+                          .residual = end_.residual == nullptr ? nullptr : residual.data(),
+                          .relu = end_.relu,
+                          .stream = streams};
+    if constexpr (std::is_same_v<T, float>)
+      kernel_.store_float(c_.data(), room, end, y.data());
+    else
+      kernel_.store_bfloat16(c_.data(), room, end, y.data());
+  }
+
+  const TileKernel& kernel_ = tile_kernel();
+  const TilePanels& b_;
+  Epilogue<T> end_;
+  const T* origin_;  // of the result, where the residual has its own
+  bool stream_;
+  std::vector<std::int64_t> a_at_, b_at_;
+  std::int64_t a_stride_ = 0, strip_stride_ = 0;
+  std::vector<T*> y_;
+  alignas(64) std::array<float, kMaxTileHeight * kTileCols> c_;
+};
+
+}  // namespace dcl::tensor::cpu
