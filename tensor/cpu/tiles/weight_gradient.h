@@ -1,0 +1,333 @@
+// The operands of a weight gradient by tiles, packed a piece of the sum's rows at a time: some channels of
+// dy, transposed, and some columns of x's windows, in pairs of rows. There are two ways to lay x: gathered
+// rows, and where the result has the picture's size padded copies, in which a tap is a distance
+// (padded_copy.h).
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <type_traits>
+#include <vector>
+
+#include "tensor/cpu/features.h"
+#include "tensor/cpu/im2col.h"
+#include "tensor/cpu/tiles/padded_copy.h"
+#include "tensor/cpu/tiles/row_operands.h"
+#include "tensor/cpu/tiles/tile_kernel.h"
+
+namespace dcl::tensor::cpu {
+
+struct Range {
+  std::int64_t begin, end;
+  std::int64_t size() const { return end - begin; }
+};
+
+/// Element (o,k) goes to data[o·stride + k].
+struct WeightResult {
+  float* data;
+  std::int64_t stride;
+};
+
+/// Both operands of the whole sum.
+template <class T>
+struct WeightOperands {
+  Windows<T> dy;  // one tap: the pixel itself
+  Windows<T> x;
+  std::int64_t batch;
+
+  std::int64_t rows() const { return batch * x.out_h * x.out_w; }
+};
+
+/// Channels of every pixel.
+template <class T>
+Windows<T> channels_of(Windows<T> w, Range channels) {
+  w.x += channels.begin;
+  w.channels = channels.size();
+  return w;
+}
+
+/// Tiles of the product of two packed operands, added to the result.
+template <class T>
+class WeightAccumulator {
+ public:
+  void set_operands(const TransposedRows<T>& dy, const PairedRows<T>& x) {
+    dy_ = dy.data();
+    dy_cols_ = dy.cols();
+    b_half_ = x.chunk_stride();
+    a_at_.clear();
+    b_at_.clear();
+    for_each_product<T>(dy.blocks(), [&](std::int64_t block, PartPair pair) {
+      a_at_.push_back(dy.at(pair.a, block));
+      b_at_.push_back(x.at(pair.b, block));
+    });
+  }
+
+  std::int64_t strips() const { return (dy_cols_ + kernel_.rows - 1) / kernel_.rows; }
+
+  /// Columns [column, column + cols) of a strip of output channels; x points to the columns' first pair.
+  void add(std::int64_t strip, const bfloat16* x, std::int64_t column, std::int64_t cols,
+           const WeightResult& out) {
+    const std::int64_t o = strip * kernel_.rows;
+    kernel_.multiply({.a = dy_ + o * kBlockDepth,
+                      .a_stride = kBlockDepth,
+                      .a_at = a_at_.data(),
+                      .b = x,
+                      .b_half = b_half_,
+                      .b_at = b_at_.data(),
+                      .blocks = std::ssize(a_at_)},
+                     c_.data());
+    const TileRoom room{std::min(kernel_.rows, dy_cols_ - o), cols};
+    std::array<float*, kMaxTileHeight> y;
+    for (std::int64_t i = 0; i < room.rows; ++i)
+      y[static_cast<std::size_t>(i)] = out.data + (o + i) * out.stride + column;
+    kernel_.add_float(c_.data(), room, y.data());
+  }
+
+ private:
+  const TileKernel& kernel_ = tile_kernel();
+  const bfloat16* dy_ = nullptr;
+  std::int64_t dy_cols_ = 0, b_half_ = 0;
+  std::vector<std::int64_t> a_at_, b_at_;
+  alignas(64) std::array<float, kMaxTileHeight * kTileCols> c_;
+};
+
+/// Rows one after the other: where they lie if they are pixels, else gathered.
+template <class T>
+class RowFeed {
+ public:
+  RowFeed(const Windows<T>& w, std::int64_t row, std::int64_t begin, std::int64_t end)
+      : reader_(w, row, begin, end),
+        next_(w.plain_rows() ? w.x + row * w.pixel_stride + begin : nullptr),
+        stride_(w.pixel_stride) {}
+  const T* operator()(T* place) {
+    if (next_ == nullptr) return reader_.read(place) ? place : nullptr;
+    const T* const row = next_;
+    next_ += stride_;
+    return row;
+  }
+
+ private:
+  WindowReader<T> reader_;
+  const T* next_;
+  std::int64_t stride_;
+};
+
+/// Columns from gathered rows: all taps' channels one behind the other. A piece is some rows.
+template <class T>
+class GatheredGradient {
+ public:
+  /// Pieces of `rows` rows.
+  GatheredGradient(const WeightOperands<T>& all, std::int64_t rows)
+      : all_(all), rows_(rows), pieces_((all.rows() + rows - 1) / rows) {}
+
+  std::int64_t pieces() const { return pieces_; }
+  std::int64_t columns() const { return all_.x.depth(); }
+
+  class Left {
+   public:
+    Left(const GatheredGradient& of, Range channels)
+        : of_(of),
+          channels_(channels),
+          dy_(channels_of(of.all_.dy, channels)),
+          rows_(channels.size(), of.rows_) {}
+    void pack(std::int64_t piece) {
+      const Range m = of_.rows_of(piece);
+      rows_.fill(m.size(), RowFeed<T>(dy_, m.begin, 0, dy_.depth()));
+    }
+
+   private:
+    friend class GatheredGradient;
+    const GatheredGradient& of_;
+    Range channels_;
+    Windows<T> dy_;
+    TransposedRows<T> rows_;
+  };
+
+  class Right {
+   public:
+    Right(const GatheredGradient& of, Range columns)
+        : of_(of),
+          columns_(columns),
+          rows_((columns.size() + kTileCols - 1) / kTileCols * kTileCols, of.rows_) {}
+    void pack(std::int64_t piece) {
+      const Range m = of_.rows_of(piece);
+      rows_.fill(m.size(), RowFeed<T>(of_.all_.x, m.begin, columns_.begin, columns_.end), columns_.size());
+    }
+
+   private:
+    friend class GatheredGradient;
+    const GatheredGradient& of_;
+    Range columns_;
+    PairedRows<T> rows_;
+  };
+
+  /// Adds the product of what both have packed of a piece.
+  void multiply(const Left& dy, const Right& x, std::int64_t /*piece*/, WeightAccumulator<T>& tiles,
+                const WeightResult& out) const {
+    tiles.set_operands(dy.rows_, x.rows_);
+    const WeightResult to{out.data + dy.channels_.begin * out.stride, out.stride};
+    const std::int64_t cols = x.columns_.size();
+    const auto add = [&](std::int64_t strip, std::int64_t column) {
+      tiles.add(strip, x.rows_.data() + column / 16 * x.rows_.chunk_stride(), x.columns_.begin + column,
+                std::min(kTileCols, cols - column), to);
+    };
+    // The smaller operand passes by the larger one's strips or panels.
+    if (dy.rows_.cols() > cols) {
+      for (std::int64_t strip = 0; strip < tiles.strips(); ++strip)
+        for (std::int64_t column = 0; column < cols; column += kTileCols) add(strip, column);
+    } else {
+      for (std::int64_t column = 0; column < cols; column += kTileCols)
+        for (std::int64_t strip = 0; strip < tiles.strips(); ++strip) add(strip, column);
+    }
+  }
+
+ private:
+  Range rows_of(std::int64_t piece) const {
+    return {all_.rows() * piece / pieces_, all_.rows() * (piece + 1) / pieces_};
+  }
+
+  const WeightOperands<T>& all_;
+  std::int64_t rows_, pieces_;
+};
+
+/// Columns from a padded copy: channels, all taps of each. A piece is a band of rows of some pictures.
+template <class T>
+class CopiedGradient {
+ public:
+  static bool fits(const WeightOperands<T>& all) { return PaddedLayout<T>::fits(all.x); }
+
+  explicit CopiedGradient(const WeightOperands<T>& all, std::int64_t /*rows*/)
+      : all_(all),
+        largest_(largest_band(all)),
+        bands_((all.x.out_h + largest_.rows - 1) / largest_.rows),
+        layout_(all.x, largest_.images, largest_.rows, kBlockDepth) {}
+
+  std::int64_t pieces() const { return (all_.batch + largest_.images - 1) / largest_.images * bands_; }
+  std::int64_t columns() const { return all_.x.channels; }
+
+  class Left {
+   public:
+    Left(const CopiedGradient& of, Range channels)
+        : of_(of),
+          channels_(channels),
+          dy_(channels_of(of.all_.dy, channels)),
+          rows_(channels.size(), of.largest_.rows * of.largest_.images * of.layout_.width) {}
+
+    // dy at the positions of the copy's lines, zeros in its padding.
+    void pack(std::int64_t piece) {
+      const Band band = of_.band(piece);
+      std::int64_t position = 0;
+      rows_.fill(band.rows * band.images * of_.layout_.width, [&](T*) -> const T* {
+        const std::int64_t q = position % of_.layout_.width;
+        const std::int64_t n = band.image + position / of_.layout_.width % band.images;
+        const std::int64_t p = band.row + position / of_.layout_.width / band.images;
+        ++position;
+        if (q >= dy_.in_w) return nullptr;
+        return dy_.x + ((n * dy_.in_h + p) * dy_.in_w + q) * dy_.pixel_stride;
+      });
+    }
+
+   private:
+    friend class CopiedGradient;
+    const CopiedGradient& of_;
+    Range channels_;
+    Windows<T> dy_;
+    TransposedRows<T> rows_;
+  };
+
+  class Right {
+   public:
+    Right(const CopiedGradient& of, Range channels)
+        : of_(of),
+          channels_(channels),
+          x_(channels_of(of.all_.x, channels)),
+          even_(padded(channels.size()), of.layout_.positions + kBlockDepth),
+          odd_(padded(channels.size()), of.layout_.positions + kBlockDepth) {}
+
+    void pack(std::int64_t piece) {
+      fill(of_.band(piece), 0, even_);
+      fill(of_.band(piece), 1, odd_);
+    }
+
+   private:
+    friend class CopiedGradient;
+    static std::int64_t padded(std::int64_t channels) {
+      return (channels + kTileCols - 1) / kTileCols * kTileCols;
+    }
+
+    // Position 2·pair + `from` is the first of a pair.
+    void fill(const Band& band, std::int64_t from, PairedRows<T>& rows) {
+      const auto& layout = of_.layout_;
+      std::int64_t at = from - layout.pad;
+      rows.fill(
+          layout.positions - from,
+          [&](T*) -> const T* {
+            const std::int64_t position = at++;
+            if (position < 0) return nullptr;
+            const std::int64_t q = position % layout.width;
+            const std::int64_t n = band.image + position / layout.width % band.images;
+            const std::int64_t h = band.row - layout.top + position / layout.width / band.images;
+            if (q >= x_.in_w || h < 0 || h >= x_.in_h || h >= band.row + band.rows + layout.bottom)
+              return nullptr;
+            return x_.x + ((n * x_.in_h + h) * x_.in_w + q) * x_.pixel_stride;
+          },
+          x_.channels);
+    }
+
+    const CopiedGradient& of_;
+    Range channels_;
+    Windows<T> x_;
+    PairedRows<T> even_, odd_;
+  };
+
+  void multiply(const Left& dy, const Right& x, std::int64_t piece, WeightAccumulator<T>& tiles,
+                const WeightResult& out) const {
+    const std::int64_t images = band(piece).images;
+    tiles.set_operands(dy.rows_, x.even_);  // odd_ lies as even_ does
+    const WeightResult to{out.data + dy.channels_.begin * out.stride, out.stride};
+    const auto taps_w = std::ssize(all_.x.taps_w);
+    const std::int64_t channels = x.channels_.size();
+    for (std::int64_t channel = 0; channel < channels; channel += kTileCols)
+      for (std::int64_t tap = 0; tap < std::ssize(all_.x.taps_h) * taps_w; ++tap) {
+        const std::int64_t start =
+            layout_.origin(images) + layout_.distance(all_.x.taps_h[static_cast<std::size_t>(tap / taps_w)],
+                                                      all_.x.taps_w[static_cast<std::size_t>(tap % taps_w)],
+                                                      images);
+        const auto& rows = start % 2 == 0 ? x.even_ : x.odd_;
+        const bfloat16* const from = rows.data() + channel / 16 * rows.chunk_stride() + start / 2 * 32;
+        for (std::int64_t strip = 0; strip < tiles.strips(); ++strip)
+          tiles.add(strip, from, tap * all_.x.channels + x.channels_.begin + channel,
+                    std::min(kTileCols, channels - channel), to);
+      }
+  }
+
+ private:
+  // Bands that leave room for dy beside the copy in the second-level cache.
+  static Band largest_band(const WeightOperands<T>& all) {
+    const std::int64_t copy_bytes = second_level_cache() / 8 * 3;
+    const PaddedLayout<T> one(all.x, 1, all.x.in_h, 0);
+    const std::int64_t bytes = 2 * one.numbers() * 2;  // of both alignments
+    if (bytes > copy_bytes) {
+      const std::int64_t bands = std::min((bytes + copy_bytes - 1) / copy_bytes, all.x.out_h);
+      return {0, 1, 0, (all.x.out_h + bands - 1) / bands};
+    }
+    return {0, std::clamp<std::int64_t>(copy_bytes / bytes, 1, all.batch), 0, all.x.out_h};
+  }
+
+  Band band(std::int64_t piece) const {
+    Band band{.image = piece / bands_ * largest_.images,
+              .images = 0,
+              .row = piece % bands_ * largest_.rows,
+              .rows = 0};
+    band.images = std::min(largest_.images, all_.batch - band.image);
+    band.rows = std::min(largest_.rows, all_.x.out_h - band.row);
+    return band;
+  }
+
+  const WeightOperands<T>& all_;
+  Band largest_;
+  std::int64_t bands_;
+  PaddedLayout<T> layout_;
+};
+
+}  // namespace dcl::tensor::cpu
