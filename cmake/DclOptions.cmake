@@ -36,7 +36,8 @@ if(DCL_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CUDA_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
 endif()
 
-# Tests and test tools only call what is measured: in a release they are compiled for the compiler's speed.
+# Tests and test tools only call what is measured, programs' command lines too: in a release they are compiled for the
+# compiler's speed.
 function(dcl_compiled_quickly target)
   target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
 endfunction()

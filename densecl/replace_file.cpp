@@ -1,6 +1,7 @@
 #include "densecl/replace_file.h"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include "tensor/io/file_descriptor.h"
@@ -16,7 +17,7 @@ constexpr std::string_view kTemporary = ".tmp";
 }
 
 fs::path temporary_for(const fs::path& file) {
-  return file.parent_path() / ("." + file.filename().string() + std::string(kTemporary));
+  return file.parent_path() / fmt::format(".{}{}", file.filename().string(), kTemporary);
 }
 
 std::optional<fs::path> target_of_temporary(const fs::path& path) {

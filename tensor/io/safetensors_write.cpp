@@ -2,6 +2,7 @@
 #include <unordered_set>
 
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
 #include "tensor/io/file_descriptor.h"
@@ -69,7 +70,7 @@ std::string header_text(std::span<const NamedTensor> tensors, const std::vector<
     begins[i] = at;
     at += tensors[i].tensor.nbytes();
   }
-  std::string json = "{" + metadata_text(tensors, metadata, path);
+  std::string json = fmt::format("{{{}", metadata_text(tensors, metadata, path));
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const auto& [name, tensor] = tensors[i];
     json += fmt::format(R"(,{}:{{"dtype":"{}","shape":{},"data_offsets":[{},{}]}})", json_string(name, path),
