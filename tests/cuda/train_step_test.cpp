@@ -4,6 +4,9 @@
 
 #include "densecl/expected_memory.h"
 #include "densecl/trainer_step.h"
+#include "tensor/device.h"
+#include "tensor/interrupt.h"
+#include "tensor/storage.h"
 #include "tests/cuda/cuda_rows.h"
 
 namespace dcl::test {
@@ -53,6 +56,13 @@ struct Trained {
   TrainStep step;
 };
 
+void expect_same_state(const ContrastiveModel& got, const ContrastiveModel& expected) {
+  const auto a = got.state();
+  const auto b = expected.state();
+  for (std::size_t i = 0; i < a.size(); ++i)
+    expect_same_bits(to_host(a[i].tensor), to_host(b[i].tensor), a[i].name);
+}
+
 // Two epochs of two steps, and a step of a third at a tenth of the learning rate; the graph comes with the
 // third step.
 void expect_same_run(TrainConfig as_graph) {
@@ -68,10 +78,7 @@ void expect_same_run(TrainConfig as_graph) {
     EXPECT_EQ(x.top1, y.top1) << i;
     EXPECT_EQ(x.lr, y.lr) << i;
   }
-  const auto expected = a.model.state();
-  const auto got = b.model.state();
-  for (std::size_t i = 0; i < got.size(); ++i)
-    expect_same_bits(to_host(got[i].tensor), to_host(expected[i].tensor), got[i].name);
+  expect_same_state(b.model, a.model);
 }
 
 TEST(CudaTrainStep, AsAGraphIsOpByOp) {
@@ -87,6 +94,41 @@ TEST(CudaTrainStep, InPartsAndBfloat16AsAGraphIsOpByOp) {
   config.bn_groups = 1;
   config.precision = "bf16";
   expect_same_run(config);
+}
+
+// A capture that fails in the middle of the third step leaves nothing behind: that step, and the ones after
+// it, run op by op. Where a graph was asked for by name the error comes through.
+TEST(CudaTrainStep, WhatCannotBeCapturedIsOpByOp) {
+  DCL_NEEDS_DEVICE();
+  TrainConfig config = small_config("cuda");
+  Trained fallen(config);
+  config.cuda_graph = "off";
+  Trained eager(config);
+  config.cuda_graph = "on";
+  Trained insisting(config);
+  std::string why;
+  fallen.step.on_no_graph([&](const std::string& text) { why = text; });
+  int ops = -1;  // counted from 0 on
+  const tensor::InterruptScope scope([&] {
+    if (ops >= 0 && ++ops == 50) fail("the fiftieth op of a capture fails");
+    return false;
+  });
+  const auto capture_fails = [&](std::int64_t i) { ops = i == 2 ? 0 : -1; };
+  for (std::int64_t i = 0; i < 4; ++i) {
+    capture_fails(-1);
+    const StepResult expected = eager.run(i);
+    EXPECT_EQ(fallen.step.as_graph(), i < 3) << i;
+    capture_fails(i);
+    const StepResult got = fallen.run(i);
+    EXPECT_EQ(got.loss, expected.loss) << i;
+    EXPECT_EQ(got.top1, expected.top1) << i;
+  }
+  EXPECT_EQ(why, "the fiftieth op of a capture fails");
+  expect_same_state(fallen.model, eager.model);
+  capture_fails(-1);
+  for (std::int64_t i = 0; i < 2; ++i) insisting.run(i);
+  capture_fails(2);
+  expect_error([&] { insisting.run(2); }, {"the fiftieth op of a capture fails"});
 }
 
 TEST(CudaTrainStep, IsTheCpus) {
@@ -122,6 +164,28 @@ TEST(CudaTrainStep, WhatDoesNotFitIsSaidWithWhatWould) {
   EXPECT_NO_THROW(check_fits(trained.model, {"resnet18", 224, 8, 8}, 1));
   expect_error([&] { check_fits(trained.model, {"resnet18", 224, 1 << 20, 1 << 20}, 2); },
                {"--batch-size 2097152: about ", " MiB expected beside the model, cuda:0 has ", " would fit"});
+}
+
+// What a step holds on the device when an op begins, at most.
+double held_mib(std::int64_t batch) {
+  TrainConfig config = small_config("cuda");
+  config.batch_size = batch;
+  Trained trained(config);
+  std::int64_t most = 0;
+  static_cast<void>(trained.step.run(random_batch(config, 1), {0, 0, 0}, [&] {
+    most = std::max(most, tensor::allocator(tensor::device_named("cuda")).stats().live);
+    return false;
+  }));
+  return static_cast<double>(most) / (1 << 20);
+}
+
+TEST(CudaTrainStep, MemoryGrowsByWhatIsExpectedOfAPicture) {
+  DCL_NEEDS_DEVICE();
+  const TrainConfig config = small_config("cuda");
+  const Trained trained(config);
+  const ExpectedMemory of_one = expected_memory(trained.model, {"resnet18", config.image_size, 1, 1});
+  const double grown = (held_mib(24) - held_mib(8)) / 16;
+  EXPECT_NEAR(grown, of_one.activations + of_one.views, 0.15 * grown);
 }
 
 #endif
