@@ -18,8 +18,9 @@ constexpr std::int64_t kMinTiles = 8;
 
 // Numbers are split into three parts before they meet: weights once for all rows, pixels once for all
 // columns, and six times as many products are stored as fast as one. From these rows, channels and weights of
-// a tap on six products keep up with one of vectors where another guest of the processor's core uses its
-// tiles too (measured: then tiles take four times as long), and are faster where nobody does.
+// a tap on a step with six products keeps up with one of vectors where another guest of the processor's core
+// uses its tiles too (measured: then tiles take four times as long; docs/cpu-performance.md), and is faster
+// where nobody does.
 constexpr std::int64_t kMinTileRows = 512;
 constexpr std::int64_t kMinTileChannels = 128;
 constexpr std::int64_t kMinTileWeights = 1 << 16;
