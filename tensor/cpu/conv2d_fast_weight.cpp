@@ -194,7 +194,7 @@ void weight_gradient(const Operands<T>& operands, const Result<T>& out) {
   const std::int64_t panels = divide_up(depth, microkernel<T>().cols);
   const std::int64_t parts = std::min(kMaxParts, rows / (2 * kMaxDepth));
   if (size > kMaxPartialSize || parts < 2) {
-    parallel_ranges(panels, kDearTasks * num_threads(), [&](std::int64_t first, std::int64_t last) {
+    parallel_ranges(panels, dear_tasks(), [&](std::int64_t first, std::int64_t last) {
       PartialGradient<T>(operands).run({0, rows}, {first, last}, out);
     });
     return;
@@ -235,18 +235,8 @@ void weight_gradient_by_taps(const Operands<T>& all, std::int64_t batch, const R
 template <class T>
 void conv2d_backward_weight_fast(const Conv2dSizes& z, const T* dy, const T* x, T* dweight) {
   for (std::int64_t g = 0; g < z.params.groups; ++g) {
-    const Operands<T> operands{.dy = {.x = dy + g * z.group_out(),
-                                      .in_h = z.out_h,
-                                      .in_w = z.out_w,
-                                      .channels = z.group_out(),
-                                      .pixel_stride = z.out_channels,
-                                      .out_h = z.out_h,
-                                      .out_w = z.out_w,
-                                      .step = 1,
-                                      .taps_h = {0},
-                                      .taps_w = {0}},
-                               .x = forward_windows(z, x, g),
-                               .rows = z.out_rows()};
+    const Operands<T> operands{
+        .dy = output_pixels(z, dy, g), .x = forward_windows(z, x, g), .rows = z.out_rows()};
     const std::int64_t depth = operands.x.depth();
     const Result<T> out{dweight + g * z.group_out() * depth, depth};
     if (operands.x.channels >= kMinTapChannels && live_share(operands.x) <= kMaxLiveShare) {

@@ -87,10 +87,8 @@ void parallel_gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int6
   const std::int64_t panels = (length + kPanel - 1) / kPanel;
   const std::int64_t per_panel = std::max<std::int64_t>(1, kPanel * k * (by_rows ? n : m));
   const std::int64_t most = panels / (kMinProducts / per_panel + 1);
-  const std::int64_t threads = num_threads();
   // Each range packs the other operand anew.
-  const std::int64_t ranges = threads == 1 ? 1 : std::min(most, kDearTasks * threads);
-  parallel_ranges(panels, ranges, [&](std::int64_t first, std::int64_t last) {
+  parallel_ranges(panels, std::min(most, dear_tasks()), [&](std::int64_t first, std::int64_t last) {
     const std::int64_t begin = first * kPanel;
     const std::int64_t count = std::min(last * kPanel, length) - begin;
     if (by_rows) {

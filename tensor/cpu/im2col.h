@@ -62,6 +62,21 @@ Windows<T> forward_windows(const Conv2dSizes& z, const T* x, std::int64_t g) {
           .taps_w = taps(z.kernel_w)};
 }
 
+/// The output's pixels of group `g` as rows: one tap, the pixel itself.
+template <class T>
+Windows<T> output_pixels(const Conv2dSizes& z, const T* dy, std::int64_t g) {
+  return {.x = dy + g * z.group_out(),
+          .in_h = z.out_h,
+          .in_w = z.out_w,
+          .channels = z.group_out(),
+          .pixel_stride = z.out_channels,
+          .out_h = z.out_h,
+          .out_w = z.out_w,
+          .step = 1,
+          .taps_h = {0},
+          .taps_w = {0}};
+}
+
 /// The rows in their order, from a given one on.
 template <class T>
 class RowCursor {

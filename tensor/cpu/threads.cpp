@@ -66,6 +66,13 @@ class Shares {
     return false;
   }
 
+  bool empty() const {
+    return std::all_of(shares_.begin(), shares_.end(), [](const Share& share) {
+      const std::uint64_t range = share.range.load(std::memory_order_relaxed);
+      return range >> 32 >= (range & 0xFFFFFFFF);
+    });
+  }
+
   static constexpr std::int64_t kMost = std::int64_t{1} << 32;
 
  private:
@@ -236,12 +243,18 @@ void set_num_threads(int count) {
   wanted_threads.store(count);
 }
 
+std::int64_t dear_tasks() {
+  const std::int64_t threads = num_threads();
+  return threads == 1 ? 1 : 2 * threads;
+}
+
 void parallel_items(std::int64_t n, const std::function<void(Items& items)>& body) {
   if (n <= 0) return;
   check(n < Shares::kMost, "threads: {} items, expected less than {}", n, Shares::kMost);
   const int count = static_cast<int>(std::min<std::int64_t>(num_threads(), n));
   Shares shares(n, count);
   const Task task = [&](int i) {
+    if (i > 0 && shares.empty()) return;  // the body's set-up would be for nothing, and waited for
     ItemsOf items(shares, i);
     body(items);
   };

@@ -21,6 +21,7 @@ class Items {
   virtual bool take(std::int64_t& item) = 0;
 };
 
+/// A body takes items until there are none; where one throws, some may stay untaken.
 /// Runs `body(items)` on at most num_threads() threads, one of them the calling one, until each item of [0,
 /// n) has been taken once, and returns when all are done. Who takes an item is not determined: what is
 /// computed of one must not depend on the others that the same thread took. Throws the first exception again,
@@ -28,7 +29,7 @@ class Items {
 /// is running, runs on the calling thread alone.
 void parallel_items(std::int64_t n, const std::function<void(Items& items)>& body);
 
-/// `body(begin, end)` of `count` ranges of [0, n), or n where that is less, of about the same length, shared
+/// `body(begin, end)` of clamp(count, 1, n) ranges of [0, n) of about the same length, shared
 /// out as parallel_items does.
 void parallel_ranges(std::int64_t n, std::int64_t count,
                      const std::function<void(std::int64_t begin, std::int64_t end)>& body);
@@ -42,8 +43,8 @@ void parallel_for(std::int64_t n, std::int64_t grain,
 /// threads: for reductions whose bits must not depend on it.
 void parallel_parts(int parts, const std::function<void(int part)>& body);
 
-/// Ranges or tasks for each thread where each has a set-up of its own to pay for: enough that the threads end
-/// at about the same time.
-inline constexpr std::int64_t kDearTasks = 2;
+/// How many ranges or tasks to make where each has a set-up of its own to pay for: enough that the threads
+/// end at about the same time, one where there is one thread.
+std::int64_t dear_tasks();
 
 }  // namespace dcl::tensor::cpu

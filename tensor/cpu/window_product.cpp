@@ -285,11 +285,11 @@ Shares shares_of(const StripGrid& grid, std::int64_t cols, std::int64_t panels) 
   const std::int64_t tiles = divide_up(grid.rows, kTileRows);
   if (cols <= grid.rows) {
     // Every thread reads all of b.
-    const std::int64_t most = std::min(grid.strips, std::max(tiles, kDearTasks * threads));
+    const std::int64_t most = std::min(grid.strips, std::max(tiles, dear_tasks()));
     return {most, std::min(panels, divide_up(threads, most))};
   }
   // b is the larger operand: every task reads its own columns of it, and gathers all rows.
-  const std::int64_t groups = std::min(panels, kDearTasks * threads);
+  const std::int64_t groups = std::min(panels, dear_tasks());
   return {std::max(tiles, std::min(grid.strips, divide_up(threads, groups))), groups};
 }
 

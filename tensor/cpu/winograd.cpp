@@ -120,15 +120,14 @@ template <class T>
 void run_tiles(const Pictures<const T>& x, std::int64_t padding, const TransformedWeights<T>& u,
                const Epilogue<T>& epilogue, const Pictures<T>& y, const WinogradTiles& tiles) {
   if (tiles.total() == 0) return;
-  const std::int64_t threads = num_threads();
   const std::int64_t least = divide_up(tiles.total(), tiles_at_once(std::max(u.depth(), u.cols())));
   // Where there are fewer tiles than channels, the transformed kernels are the larger operand: each task
   // reads its own part of them, and transforms all tiles of a chunk.
   const bool by_panels = tiles.total() < u.cols();
-  const std::int64_t groups = by_panels ? std::min(u.panels(), kDearTasks * threads) : 1;
-  const std::int64_t chunks = by_panels ? least
-                                        : std::min(divide_up(tiles.total(), microkernel<T>().rows),
-                                                   std::max(least, kDearTasks * threads));
+  const std::int64_t groups = by_panels ? std::min(u.panels(), dear_tasks()) : 1;
+  const std::int64_t chunks =
+      by_panels ? least
+                : std::min(divide_up(tiles.total(), microkernel<T>().rows), std::max(least, dear_tasks()));
   parallel_items(chunks * groups, [&](Items& items) {
     TileRun<T> run(x, padding, u, epilogue, y, tiles, divide_up(tiles.total(), chunks));
     for (std::int64_t task = 0; items.take(task);) {

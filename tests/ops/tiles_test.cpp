@@ -88,6 +88,15 @@ class Case {
   }
 
   template <class T>
+  Tensor weight_gradient() const {
+    const Tensor x = x_.to(tensor::dtype_of<T>);
+    const Tensor dy = dy_.to(tensor::dtype_of<T>);
+    Tensor dweight = Tensor::empty(weight_.shape(), {DType::float32, {}});
+    cpu::conv2d_backward_weight_tiles<T>(sizes_, dy.data<T>(), x.data<T>(), dweight.data<float>());
+    return dweight;
+  }
+
+  template <class T>
   Results tiles() const {
     const DType type = tensor::dtype_of<T>;
     const Tensor x = x_.to(type);
@@ -153,6 +162,29 @@ TEST(Tiles, ConvolveFloat32OnEveryPath) {
       expect_close(actual.dx.to(DType::float64), expected.dx, kFloat, what + ": dx");
       expect_close(actual.dweight.to(DType::float64), expected.dweight, kFloat, what + ": dweight");
     }
+  });
+}
+
+// Gradients that threads share piece by piece: several pieces, the last a shorter one; groups of columns that
+// are no multiple of 32 and begin inside a tap.
+template <class T>
+void expect_shared_weight_gradient(const std::vector<Row>& shared, const std::string& path) {
+  for (const Row& row : shared) {
+    const Case each(row);
+    const DType type = tensor::dtype_of<T>;
+    expect_close(each.weight_gradient<T>().to(DType::float64), each.exact(type).dweight, {2e-4, 4e-4},
+                 path + ", " + name_of(row));
+  }
+}
+
+TEST(Tiles, ShareWeightGradientsOfSeveralPieces) {
+  on_every_tile_path([&](const std::string& path) {
+    expect_shared_weight_gradient<float>({{{2, 23, 23, 208}, 320, 1, {}},
+                                          {{3, 14, 14, 96}, 100, 3, {.padding = 1}},
+                                          {{2, 37, 37, 100}, 96, 3, {.stride = 2, .padding = 1}}},
+                                         path);
+    expect_shared_weight_gradient<bfloat16>(
+        {{{2, 33, 33, 208}, 320, 1, {}}, {{3, 28, 28, 96}, 100, 3, {.padding = 1}}}, path);
   });
 }
 

@@ -110,18 +110,8 @@ void conv2d_backward_weight_tiles(const Conv2dSizes& z, const T* dy, const T* x,
   std::fill_n(dweight, z.out_channels * depth, 0.0F);
   if (z.out_rows() == 0) return;
   for (std::int64_t g = 0; g < z.params.groups; ++g) {
-    const WeightOperands<T> all{.dy = {.x = dy + g * z.group_out(),
-                                       .in_h = z.out_h,
-                                       .in_w = z.out_w,
-                                       .channels = z.group_out(),
-                                       .pixel_stride = z.out_channels,
-                                       .out_h = z.out_h,
-                                       .out_w = z.out_w,
-                                       .step = 1,
-                                       .taps_h = {0},
-                                       .taps_w = {0}},
-                                .x = forward_windows(z, x, g),
-                                .batch = z.batch};
+    const WeightOperands<T> all{
+        .dy = output_pixels(z, dy, g), .x = forward_windows(z, x, g), .batch = z.batch};
     const WeightResult out{dweight + g * z.group_out() * depth, depth};
     if (CopiedGradient<T>::fits(all))
       add_gradient<CopiedGradient<T>>(all, out);

@@ -51,8 +51,8 @@ void for_each_tile(std::int64_t rows, std::int64_t task_rows, std::int64_t panel
   const std::int64_t height = tile_kernel().rows;
   const std::int64_t threads = num_threads();
   const std::int64_t strips = divide_up(rows, height);
-  const std::int64_t tiles = std::min(
-      strips, std::max(divide_up(rows, task_rows), std::min(kDearTasks, strips / kTaskStrips) * threads));
+  const std::int64_t tiles =
+      std::min(strips, std::max(divide_up(rows, task_rows), std::min(dear_tasks(), strips / kTaskStrips)));
   const std::int64_t most_groups = tiles < threads ? panels : divide_up(panels, kGroupPanels);
   const std::int64_t groups = std::min(most_groups, divide_up(kTasks * threads, tiles));
   parallel_items(tiles * groups, [&](Items& items) {
@@ -200,7 +200,7 @@ struct BandPlan {
   static BandPlan make(const Windows<T>& w, std::int64_t batch) {
     const PaddedLayout<T> one(w, 1, w.in_h, 0);
     const std::int64_t bytes = one.numbers() * 2;
-    const std::int64_t tasks = kDearTasks * num_threads();
+    const std::int64_t tasks = dear_tasks();
     if (bytes > left_bytes() || batch < tasks) {
       const std::int64_t bands = std::max(divide_up(bytes, left_bytes()), divide_up(tasks, batch));
       return {1, divide_up(w.out_h, std::min(bands, w.out_h))};
