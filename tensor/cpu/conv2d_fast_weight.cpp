@@ -16,14 +16,16 @@ namespace {
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 // Panels of im2col(x) packed at a time: 12 x 32 columns x 320 rows of floats are 480 KiB of second-level
-// cache.
+// cache, and as many channels of dy (a strip's 13 take up 16) 410 KiB.
 constexpr std::int64_t kPanelsAtOnce = 12;
+constexpr std::int64_t kChannelsAtOnce = 260;
 // Rows of up to this many numbers are multiplied where they lie; longer ones fall on too few cache sets.
 constexpr std::int64_t kMaxStrideInPlace = 256;
 // A gradient of up to this many numbers is summed in parts, one a range of rows; a larger one is shared out
-// by columns.
-constexpr std::int64_t kMaxPartialSize = 1 << 16;
+// by groups of channels and columns.
+constexpr std::int64_t kMaxPartialSize = 1 << 17;
 constexpr std::int64_t kMaxParts = 16;
+constexpr std::int64_t kMaxPartsSize = 1 << 20;  // of all parts
 
 // Up to this share of live taps it pays to pack dy anew for each of them (measured; 7x7 pixels under 3x3 have
 // 0.82).
@@ -43,6 +45,36 @@ struct Operands {
   std::int64_t out_channels() const { return dy.channels; }
 };
 
+// How the gradient is cut: groups of strips of out_channels times groups of panels of im2col(x)'s columns,
+// each of which packs its part of either operand for itself.
+template <class T>
+struct GradientGrid {
+  std::int64_t strips, panels;
+  std::int64_t strip_groups, panel_groups;
+
+  /// `least` groups, if there are so many strips and panels.
+  GradientGrid(std::int64_t out_channels, std::int64_t depth, std::int64_t least) {
+    const auto& kernel = microkernel<T>();
+    strips = divide_up(out_channels, kernel.narrow_rows);
+    panels = divide_up(depth, kernel.cols);
+    strip_groups = divide_up(strips, kChannelsAtOnce / kernel.narrow_rows);
+    panel_groups = divide_up(panels, kPanelsAtOnce);
+    while (size() < std::min(least, strips * panels)) {
+      const bool taller = out_channels * panel_groups >= depth * strip_groups;
+      ++(strip_groups < strips && (taller || panel_groups == panels) ? strip_groups : panel_groups);
+    }
+  }
+  std::int64_t size() const { return strip_groups * panel_groups; }
+  Range strips_of(std::int64_t group) const {
+    group %= strip_groups;
+    return {strips * group / strip_groups, strips * (group + 1) / strip_groups};
+  }
+  Range panels_of(std::int64_t group) const {
+    group /= strip_groups;
+    return {panels * group / panel_groups, panels * (group + 1) / panel_groups};
+  }
+};
+
 // Where the gradient goes: element (o,k) to data[o·stride + k].
 template <class T>
 struct Result {
@@ -50,32 +82,27 @@ struct Result {
   std::int64_t stride;
 };
 
-// One thread's share: the sum over a range of rows m, of a range of columns k.
+// One thread's share: the sum over a range of rows m, of a range of channels o and one of columns k.
 template <class T>
 class PartialGradient {
  public:
   explicit PartialGradient(const Operands<T>& operands)
       : operands_(operands),
-        strips_(divide_up(operands.out_channels(), kernel_.narrow_rows)),
-        dy_row_(Tensor::zeros({strips_ * kernel_.narrow_rows + kernel_.narrow_stride}, options)),
-        dy_panels_(Tensor::empty({strips_, kMaxDepth, kernel_.narrow_stride}, options)),
+        dy_row_(Tensor::zeros({kChannelsAtOnce + kernel_.narrow_stride}, options)),
+        dy_panels_(Tensor::empty({kChannelsAtOnce / kernel_.narrow_rows, kMaxDepth, kernel_.narrow_stride},
+                                 options)),
         x_row_(Tensor::zeros({kPanelsAtOnce * kernel_.cols}, options)),
         x_panels_(Tensor::empty({kPanelsAtOnce, kMaxDepth, kernel_.cols}, options)),
         zeros_(Tensor::zeros({kernel_.cols}, options)),
         zeros_data_(zeros_.template data<T>()) {}
 
-  /// Overwrites columns `panels`·cols of `out`.
-  void run(Range rows, Range panels, const Result<T>& out) {
+  /// Overwrites a group's part of `out`.
+  void run(Range rows, Range strips, Range panels, const Result<T>& out) {
     const std::int64_t blocks = std::max<std::int64_t>(1, divide_up(rows.end - rows.begin, kMaxDepth));
     for (std::int64_t block = 0; block < blocks; ++block) {
       const Range m{rows.begin + (rows.end - rows.begin) * block / blocks,
                     rows.begin + (rows.end - rows.begin) * (block + 1) / blocks};
-      const Chunks dy = pack_dy(m);
-      for (std::int64_t first = panels.begin; first < panels.end; first += kPanelsAtOnce) {
-        const Range group{first, std::min(first + kPanelsAtOnce, panels.end)};
-        const Chunks x = pack_x(m, group);
-        multiply(dy, x, group, m.end - m.begin, block == 0, out);
-      }
+      multiply({pack_dy(m, strips), strips}, {pack_x(m, panels), panels}, m.end - m.begin, block == 0, out);
     }
   }
 
@@ -88,22 +115,32 @@ class PartialGradient {
     std::int64_t stride, chunk_stride;
   };
 
+  // Those of a range of strips or panels.
+  struct Group {
+    Chunks chunks;
+    Range range;
+    const T* at(std::int64_t j) const { return chunks.data + (j - range.begin) * chunks.chunk_stride; }
+  };
+
   // Chunks reach over the end of a row, but not over the end of the next one.
   bool may_stay(Range m, std::int64_t stride) const {
     return m.end < operands_.rows && stride >= kMaxTileCols && stride <= kMaxStrideInPlace;
   }
 
-  Chunks pack_dy(Range m) {
+  Chunks pack_dy(Range m, Range strips) {
     const auto& windows = operands_.dy;
+    const std::int64_t begin = strips.begin * kernel_.narrow_rows;
     if (windows.plain_rows() && may_stay(m, windows.pixel_stride))
-      return {windows.x + m.begin * windows.pixel_stride, windows.pixel_stride, kernel_.narrow_rows};
+      return {windows.x + m.begin * windows.pixel_stride + begin, windows.pixel_stride, kernel_.narrow_rows};
     T* const row = dy_row_.template data<T>();
     T* out = dy_panels_.template data<T>();
     const Chunks packed{out, kernel_.narrow_stride, kMaxDepth * kernel_.narrow_stride};
-    WindowReader<T> reader(windows, m.begin, 0, windows.depth());
+    WindowReader<T> reader(windows, m.begin, begin,
+                           std::min(strips.end * kernel_.narrow_rows, windows.depth()));
     for (std::int64_t i = m.begin; i < m.end; ++i, out += packed.stride) {
       reader.read(row);
-      kernel_.scatter_row(row, strips_, kernel_.narrow_rows, kernel_.narrow_stride, out, packed.chunk_stride);
+      kernel_.scatter_row(row, strips.end - strips.begin, kernel_.narrow_rows, kernel_.narrow_stride, out,
+                          packed.chunk_stride);
     }
     return packed;
   }
@@ -135,8 +172,7 @@ class PartialGradient {
     return packed;
   }
 
-  void multiply(const Chunks& dy, const Chunks& x, Range panels, std::int64_t rows, bool overwrite,
-                const Result<T>& out) {
+  void multiply(const Group& dy, const Group& x, std::int64_t rows, bool overwrite, const Result<T>& out) {
     const std::int64_t depth = operands_.x.depth();
     const auto tile = [&](std::int64_t strip, std::int64_t panel) {
       const std::int64_t o = strip * kernel_.narrow_rows;
@@ -149,24 +185,22 @@ class PartialGradient {
       for (std::int64_t i = 0; i < sizes.rows; ++i)
         y[static_cast<std::size_t>(i)] = out.data + (o + i) * out.stride + column;
       on_tile<T>(sizes, !overwrite, y.data(), [&](T* const* y_rows) {
-        kernel_.run_columns(dy.data + strip * dy.chunk_stride, dy.stride,
-                            x.data + (panel - panels.begin) * x.chunk_stride, x.stride, rows,
+        kernel_.run_columns(dy.at(strip), dy.chunks.stride, x.at(panel), x.chunks.stride, rows,
                             overwrite ? zeros_data_ : nullptr, y_rows);
       });
     };
     if (by_panels_) {
-      for (std::int64_t panel = panels.begin; panel < panels.end; ++panel)
-        for (std::int64_t strip = 0; strip < strips_; ++strip) tile(strip, panel);
+      for (std::int64_t panel = x.range.begin; panel < x.range.end; ++panel)
+        for (std::int64_t strip = dy.range.begin; strip < dy.range.end; ++strip) tile(strip, panel);
     } else {
-      for (std::int64_t strip = 0; strip < strips_; ++strip)
-        for (std::int64_t panel = panels.begin; panel < panels.end; ++panel) tile(strip, panel);
+      for (std::int64_t strip = dy.range.begin; strip < dy.range.end; ++strip)
+        for (std::int64_t panel = x.range.begin; panel < x.range.end; ++panel) tile(strip, panel);
     }
   }
 
   const Microkernel<T>& kernel_ = microkernel<T>();
   const bool by_panels_ = kernel_.panel_stays_in_l1();
   const Operands<T>& operands_;
-  std::int64_t strips_;
   Tensor dy_row_, dy_panels_, x_row_, x_panels_, zeros_;
   const T* zeros_data_;
 };
@@ -191,21 +225,25 @@ void weight_gradient(const Operands<T>& operands, const Result<T>& out) {
   const std::int64_t rows = operands.rows;
   const std::int64_t depth = operands.x.depth();
   const std::int64_t size = operands.out_channels() * depth;
-  const std::int64_t panels = divide_up(depth, microkernel<T>().cols);
-  const std::int64_t parts = std::min(kMaxParts, rows / (2 * kMaxDepth));
+  const std::int64_t parts = std::min({kMaxParts, rows / (2 * kMaxDepth), kMaxPartsSize / size});
   if (size > kMaxPartialSize || parts < 2) {
-    parallel_ranges(panels, dear_tasks(), [&](std::int64_t first, std::int64_t last) {
-      PartialGradient<T>(operands).run({0, rows}, {first, last}, out);
+    const GradientGrid<T> grid(operands.out_channels(), depth, dear_tasks());
+    parallel_items(grid.size(), [&](Items& items) {
+      PartialGradient<T> gradient(operands);
+      for (std::int64_t group = 0; items.take(group);)
+        gradient.run({0, rows}, grid.strips_of(group), grid.panels_of(group), out);
     });
     return;
   }
+  const GradientGrid<T> grid(operands.out_channels(), depth, 1);
   Tensor partial = Tensor::empty({parts, size}, {dtype_of<T>, {}});
   T* const values = partial.data<T>();
   parallel_items(parts, [&](Items& items) {
     PartialGradient<T> gradient(operands);
     for (std::int64_t part = 0; items.take(part);)
-      gradient.run({rows * part / parts, rows * (part + 1) / parts}, {0, panels},
-                   {values + part * size, depth});
+      for (std::int64_t group = 0; group < grid.size(); ++group)
+        gradient.run({rows * part / parts, rows * (part + 1) / parts}, grid.strips_of(group),
+                     grid.panels_of(group), {values + part * size, depth});
   });
   sum_parts(values, parts, operands.out_channels(), depth, out);
 }

@@ -46,6 +46,17 @@ bool openblas_multiplies() {
   return chosen;
 }
 
+// What OpenBLAS or Eigen (compiled for the least of processors) would do with half of the vectors' width or
+// less.
+bool library_falls_short() {
+  static const bool short_of_it =
+      (openblas_multiplies() ? level_of_core(openblas_core()) : CpuLevel::baseline) < cpu_level();
+  return short_of_it;
+}
+
+// Below this many rows, columns or terms packing costs more than it gains.
+constexpr std::int64_t kMinPacked = 32;
+
 // Work below this many multiplications is not worth waking another thread.
 constexpr std::int64_t kMinProducts = 1 << 16;
 // Cuts fall on multiples of this, so that threads do not share cache lines of c or split a kernel's panel.
@@ -71,7 +82,9 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
                            .beta = beta,
                            .c = c,
                            .ldc = ldc};
-  if (openblas_multiplies()) {
+  if (library_falls_short() && std::min({m, n, k}) >= kMinPacked) {
+    packed_product(product);
+  } else if (openblas_multiplies()) {
     openblas_product(product);
   } else {
     eigen_product(product);
@@ -101,7 +114,10 @@ void parallel_gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int6
   });
 }
 
-std::string gemm_library() { return openblas_multiplies() ? "OpenBLAS " + openblas_core() : "Eigen"; }
+std::string gemm_library() {
+  return (library_falls_short() ? "packed tiles, small ones " : "") +
+         (openblas_multiplies() ? "OpenBLAS " + openblas_core() : "Eigen");
+}
 
 template void gemm<float>(bool, bool, std::int64_t, std::int64_t, std::int64_t, float, const float*,
                           std::int64_t, const float*, std::int64_t, float, float*, std::int64_t);

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "tensor/cpu/copy_runs.h"
 #include "tensor/ops/conv2d.h"
 
 namespace dcl::tensor::cpu {
@@ -33,6 +34,15 @@ struct Windows {
   bool plain_rows() const {
     return taps_h.size() == 1 && taps_w.size() == 1 && taps_h[0] == 0 && taps_w[0] == 0 && step == 1 &&
            out_h == in_h && out_w == in_w;
+  }
+  /// How many rows of the picture lie between two rows of taps; 0 unless there are several, each as far below
+  /// the one before.
+  std::int64_t tap_rows_apart() const {
+    if (taps_h.size() < 2) return 0;
+    const std::int64_t apart = std::max<std::int64_t>(0, taps_h[1] - taps_h[0]);
+    for (std::size_t r = 1; r < taps_h.size(); ++r)
+      if (taps_h[r] != taps_h[r - 1] + apart) return 0;
+    return apart;
   }
   /// True when the pixels of a row of taps lie beside each other in memory, so that one copy takes them all.
   bool taps_touch() const {
@@ -116,6 +126,9 @@ class WindowReader {
         begin_(begin),
         end_(end),
         first_tap_(tap_row_ > 0 ? begin / tap_row_ : 0),
+        pitch_(touch_ && begin == 0 && end == windows.depth()
+                   ? windows.tap_rows_apart() * windows.in_w * windows.pixel_stride
+                   : 0),
         cursor_(windows, row) {}
 
   /// Calls piece(column, count, source) for consecutive pieces of the current row, `column` counted from
@@ -142,6 +155,16 @@ class WindowReader {
   /// Copies the columns of the current row to `out` and moves on to the next row. False when all are zeros
   /// outside the picture.
   bool read(T* out) {
+    if (pitch_ > 0 && inside()) {
+      constexpr auto size = static_cast<std::int64_t>(sizeof(T));
+      const auto& [n, p, q] = cursor_.at();
+      const std::int64_t h = n * w_.in_h + p * w_.step + w_.taps_h[0];
+      const std::int64_t w = q * w_.step + w_.taps_w[0];
+      copy_runs_(w_.x + (h * w_.in_w + w) * w_.pixel_stride, pitch_ * size, std::ssize(w_.taps_h),
+                 tap_row_ * size, out);
+      cursor_.advance();
+      return true;
+    }
     bool inside = false;
     visit([&](std::int64_t column, std::int64_t count, const T* source) {
       if (source == nullptr) {
@@ -155,6 +178,14 @@ class WindowReader {
   }
 
  private:
+  // All taps of the current row lie inside the picture.
+  bool inside() const {
+    const std::int64_t h = cursor_.at().p * w_.step;
+    const std::int64_t w = cursor_.at().q * w_.step;
+    return h + w_.taps_h.front() >= 0 && h + w_.taps_h.back() < w_.in_h && w + w_.taps_w.front() >= 0 &&
+           w + w_.taps_w.back() < w_.in_w;
+  }
+
   // Columns [from, to) of one row of taps that touch: zeros, a run of the picture's row, zeros.
   template <class Piece>
   void visit_run(const T* row, std::int64_t column, std::int64_t from, std::int64_t to, Piece& piece) const {
@@ -184,6 +215,8 @@ class WindowReader {
   std::int64_t tap_row_;  // columns of one row of taps
   std::int64_t begin_, end_;
   std::int64_t first_tap_;  // row of taps in which begin lies
+  std::int64_t pitch_;      // from one row of taps to the next where all columns are read by such rows; or 0
+  CopyRuns copy_runs_ = copy_runs();
   RowCursor<T> cursor_;
 };
 

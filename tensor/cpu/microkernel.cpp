@@ -1,5 +1,6 @@
 #include "tensor/cpu/microkernel.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <utility>
 
@@ -123,6 +124,57 @@ void scatter_row(const T* row, std::int64_t chunks, std::int64_t step, std::int6
   }
 }
 
+#if HWY_TARGET != HWY_SCALAR
+// out[p·out_stride + j] = in[j·in_stride + p], a square of 128-bit vectors: 4 x 4 floats or 2 x 2 doubles.
+template <class T>
+HWY_INLINE void transpose_square(const T* in, std::int64_t in_stride, T* out, std::int64_t out_stride) {
+  const hn::FixedTag<T, 16 / sizeof(T)> d;
+  if constexpr (sizeof(T) == sizeof(double)) {
+    const auto a = hn::LoadU(d, in);
+    const auto b = hn::LoadU(d, in + in_stride);
+    hn::StoreU(hn::InterleaveLower(d, a, b), d, out);
+    hn::StoreU(hn::InterleaveUpper(d, a, b), d, out + out_stride);
+  } else {
+    const auto a = hn::LoadU(d, in);
+    const auto b = hn::LoadU(d, in + in_stride);
+    const auto c = hn::LoadU(d, in + 2 * in_stride);
+    const auto e = hn::LoadU(d, in + 3 * in_stride);
+    const auto lower_ab = hn::InterleaveLower(d, a, b);
+    const auto lower_ce = hn::InterleaveLower(d, c, e);
+    const auto upper_ab = hn::InterleaveUpper(d, a, b);
+    const auto upper_ce = hn::InterleaveUpper(d, c, e);
+    hn::StoreU(hn::ConcatLowerLower(d, lower_ce, lower_ab), d, out);
+    hn::StoreU(hn::ConcatUpperUpper(d, lower_ce, lower_ab), d, out + out_stride);
+    hn::StoreU(hn::ConcatLowerLower(d, upper_ce, upper_ab), d, out + 2 * out_stride);
+    hn::StoreU(hn::ConcatUpperUpper(d, upper_ce, upper_ab), d, out + 3 * out_stride);
+  }
+}
+#endif
+
+// A cache line of each column at a time, so that columns a power of two apart do not drive out each other's.
+template <class T>
+void pack_columns(const T* columns, std::int64_t stride, std::int64_t count, std::int64_t depth, T* panel) {
+  constexpr std::int64_t cols = 2 * HWY_LANES(T);
+  constexpr auto line = static_cast<std::int64_t>(64 / sizeof(T));
+  for (std::int64_t begin = 0; begin < depth; begin += line) {
+    const std::int64_t end = std::min(depth, begin + line);
+    std::int64_t j = 0;
+#if HWY_TARGET != HWY_SCALAR
+    constexpr std::int64_t side = 16 / sizeof(T);
+    for (; j + side <= count; j += side) {
+      const T* const column = columns + j * stride;
+      std::int64_t p = begin;
+      for (; p + side <= end; p += side) transpose_square(column + p, stride, panel + p * cols + j, cols);
+      for (; p < end; ++p)
+        for (std::int64_t i = 0; i < side; ++i) panel[p * cols + j + i] = column[i * stride + p];
+    }
+#endif
+    for (; j < count; ++j)
+      for (std::int64_t p = begin; p < end; ++p) panel[p * cols + j] = columns[j * stride + p];
+    for (std::int64_t p = begin; p < end; ++p) std::fill_n(panel + p * cols + count, cols - count, T(0));
+  }
+}
+
 template <class T>
 const Microkernel<T>& describe() {
   static const Microkernel<T> kernel{.rows = kRows,
@@ -132,6 +184,7 @@ const Microkernel<T>& describe() {
                                      .narrow_stride = kNarrowStride,
                                      .run_columns = &run_columns<T>,
                                      .scatter_row = &scatter_row<T>,
+                                     .pack_columns = &pack_columns<T>,
                                      .target = hwy::TargetName(HWY_TARGET)};
   return kernel;
 }

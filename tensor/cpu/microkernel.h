@@ -57,6 +57,11 @@ struct Microkernel {
   void (*scatter_row)(const T* row, std::int64_t chunks, std::int64_t step, std::int64_t width, T* panels,
                       std::int64_t panel_stride);
 
+  /// A panel of run_rows' right operand from its columns, each in one piece: panel[p·cols + j] =
+  /// columns[j·stride + p], p < depth; zeros for `count` <= j < cols.
+  void (*pack_columns)(const T* columns, std::int64_t stride, std::int64_t count, std::int64_t depth,
+                       T* panel);
+
   const char* target;  // Highway's name of the instruction set
 
   /// True where kMaxDepth rows of `cols` stay in the first-level cache while the left operand's strips pass

@@ -1,4 +1,5 @@
-// The libraries that may compute gemm's product (gemm.h), each on the calling thread.
+// Who may compute gemm's product (gemm.h): two libraries, and the microkernel of the convolutions. Each on
+// the calling thread.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +30,11 @@ void eigen_product(const Product<T>& p);
 /// OPENBLAS_CORETYPE names). Not to be called where openblas_core() is empty.
 template <class T>
 void openblas_product(const Product<T>& p);
+
+/// By the microkernel (microkernel.h) for this processor. Both operands are packed, or read where they lie,
+/// anew in each call: that pays for products of some size only.
+template <class T>
+void packed_product(const Product<T>& p);
 
 /// OpenBLAS's name for the kernels it has picked, "Cooperlake"; empty in a build without it.
 std::string openblas_core();

@@ -62,19 +62,9 @@ PackedMatrix<T> PackedMatrix<T>::from_transposed(std::int64_t depth, std::int64_
     for (std::int64_t panel = first; panel < last; ++panel)
       for (std::int64_t block = 0; block < result.blocks_; ++block) {
         const std::int64_t begin = result.begin(block);
-        const std::int64_t end = result.begin(block + 1);
-        T* const out = const_cast<T*>(result.panel(block, panel));
-        const std::int64_t filled = std::min(width, cols - panel * width);
-        // 16 numbers of each column at a time: the lines that are written stay in the first-level cache.
-        for (std::int64_t p = begin; p < end; p += 16) {
-          const std::int64_t count = std::min<std::int64_t>(16, end - p);
-          for (std::int64_t j = 0; j < filled; ++j) {
-            const T* const column = transposed + (panel * width + j) * depth + p;
-            for (std::int64_t i = 0; i < count; ++i) out[(p - begin + i) * width + j] = column[i];
-          }
-          for (std::int64_t i = 0; i < count; ++i)
-            std::fill_n(out + (p - begin + i) * width + filled, width - filled, T(0));
-        }
+        microkernel<T>().pack_columns(transposed + panel * width * depth + begin, depth,
+                                      std::min(width, cols - panel * width), result.begin(block + 1) - begin,
+                                      const_cast<T*>(result.panel(block, panel)));
       }
   });
   return result;

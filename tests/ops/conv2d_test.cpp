@@ -73,6 +73,7 @@ const std::vector<Row>& larger_rows() {
       {"3x3, taps that read nothing", {5, 1, 2, 96}, {96, 3, 3, 96}, {.padding = 3, .dilation = 3}, true},
       {"1x1", {2, 20, 33, 70}, {64, 1, 1, 70}, {}, true},
       {"1x1, large gradient", {1, 7, 7, 330}, {210, 1, 1, 330}, {}},
+      {"1x1, gradient of several groups both ways", {1, 7, 7, 450}, {290, 1, 1, 450}, {}},
       {"1x1, stride 2", {2, 13, 14, 96}, {40, 1, 1, 96}, {.stride = 2}},
       {"7x7 stem", {2, 61, 63, 3}, {64, 7, 7, 3}, {.stride = 2, .padding = 3}, true},
       {"3x3, dilation 2", {1, 23, 19, 24}, {33, 3, 3, 24}, {.padding = 2, .dilation = 2}},

@@ -10,8 +10,11 @@
 #include <gtest/gtest.h>
 
 #include "tensor/cpu/features.h"
+#include "tensor/cpu/microkernel.h"
+#include "tensor/cpu/products.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/random.h"
+#include "tests/support/vector_targets.h"
 
 namespace dcl::tensor::cpu {
 namespace {
@@ -86,6 +89,34 @@ TEST(Gemm, IsTheTripleLoop) {
     check_case<double>(x, &gemm<double>);
     check_case<float>(x, &parallel_gemm<float>);
     check_case<double>(x, &parallel_gemm<double>);
+  }
+}
+
+// The way that gemm takes where OpenBLAS does not know the processor, on every instruction set, also for what
+// it would leave to OpenBLAS: operands where they lie and packed ones, sums of several pieces, several groups
+// of columns.
+TEST(Gemm, PackedProductIsTheTripleLoopOnEveryInstructionSet) {
+  const auto packed = []<class T>(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n,
+                                  std::int64_t k, T alpha, const T* a, std::int64_t lda, const T* b,
+                                  std::int64_t ldb, T beta, T* c, std::int64_t ldc) {
+    packed_product(Product<T>{transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc});
+  };
+  auto all = cases();
+  for (const bool transpose_a : {false, true})
+    for (const bool transpose_b : {false, true}) {
+      all.push_back({transpose_a, transpose_b, 43, 410, 655, 0.75, 1});
+      all.push_back({transpose_a, transpose_b, 30, 33, 641, 1, 0});
+    }
+  const auto chosen = [] { return std::string(microkernel<float>().target); };
+  const int sets = test::on_every_vector_target(chosen, [&](const std::string& target) {
+    SCOPED_TRACE(target);
+    for (const auto& x : all) {
+      check_case<float>(x, packed);
+      check_case<double>(x, packed);
+    }
+  });
+  if (test::avx2_is_allowed()) {
+    EXPECT_GE(sets, 2);
   }
 }
 
