@@ -2,9 +2,9 @@
 //
 //   c = alpha · op(a) · op(b) + beta · c        op(a) [m,k], op(b) [k,n], c [m,n]
 //
-// By OpenBLAS where the build has it and cpu_level() allows the kernels that it picked, else by Eigen. Where those
-// kernels are for a lesser processor than this one (a new one, which OpenBLAS does not know), larger products go by the
-// microkernel of the convolutions.
+// By OpenBLAS where the build has it and cpu_level() allows the kernels that it picked, else by Eigen. Where
+// those kernels are for a lesser processor than this one (a new one, which OpenBLAS does not know), larger
+// products go by the microkernel of the convolutions.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +26,8 @@ void parallel_gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int6
                    T alpha, const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T beta, T* c,
                    std::int64_t ldc);
 
-/// Who multiplies: "OpenBLAS Cooperlake" (its name for the kernels it has picked) or "Eigen"; and, "packed tiles, small
-/// ones OpenBLAS Haswell", who else.
+/// Who multiplies: "OpenBLAS Cooperlake" (its name for the kernels it has picked) or "Eigen"; and, "packed
+/// tiles, small ones OpenBLAS Haswell", who else.
 std::string gemm_library();
 
 }  // namespace dcl::tensor::cpu

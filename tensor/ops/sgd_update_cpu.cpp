@@ -2,23 +2,11 @@
 
 #include "tensor/cpu/sweep.h"
 #include "tensor/ops/sgd_update.h"
-#include "tensor/ops/sgd_update_step.h"
+#include "tensor/ops/sgd_update_kernels.h"
 
 namespace dcl::tensor::cpu {
 
 namespace {
-
-template <class T>
-void step_plain(const SgdStep<T>& step, std::int64_t n, T* __restrict param, const T* __restrict grad) {
-  for (std::int64_t i = 0; i < n; ++i) step.plain(param[i], grad[i]);
-}
-
-template <bool first, bool nesterov, class T>
-void step_momentum(const SgdStep<T>& step, std::int64_t n, T* __restrict param, const T* __restrict grad,
-                   T* __restrict buffer) {
-  for (std::int64_t i = 0; i < n; ++i)
-    step.template with_momentum<first, nesterov>(param[i], grad[i], buffer[i]);
-}
 
 template <class T>
 void step_range(const SgdEntry& entry, double lr, const SgdParams& params, std::int64_t begin,
@@ -28,12 +16,10 @@ void step_range(const SgdEntry& entry, double lr, const SgdParams& params, std::
   Tensor buffer_handle = entry.momentum_buffer;
   T* param = param_handle.data<T>() + begin;
   const T* grad = entry.grad.data<T>() + begin;
-  if (params.momentum == 0) return step_plain(step, end - begin, param, grad);
-  T* buffer = buffer_handle.data<T>() + begin;
-  const auto run = entry.first_step
-                       ? (params.nesterov ? step_momentum<true, true, T> : step_momentum<true, false, T>)
-                       : (params.nesterov ? step_momentum<false, true, T> : step_momentum<false, false, T>);
-  run(step, end - begin, param, grad, buffer);
+  const auto& kernels = sgd_kernels<T>();
+  if (params.momentum == 0) return kernels.plain(step, end - begin, param, grad);
+  kernels.momentum[entry.first_step][params.nesterov](step, end - begin, param, grad,
+                                                      buffer_handle.data<T>() + begin);
 }
 
 }  // namespace
