@@ -28,9 +28,9 @@ struct Row {
   Conv2dParams params;
 };
 
-// In place, from a copy of one picture, of several and of bands of a large one, gathered; whole blocks and
-// strips and others; strides, dilation, groups; kernels larger than the picture; phases that no output has
-// read.
+// In place, from a copy of one picture, of several and of bands of a large one, gathered; more columns than
+// rows, shared out by them; whole blocks and strips and others; strides, dilation, groups; kernels larger
+// than the picture; phases that no output has read.
 const std::vector<Row>& rows() {
   static const std::vector<Row> all{{{2, 7, 9, 64}, 48, 1, {}},
                                     {{1, 5, 5, 20}, 33, 1, {}},
@@ -45,6 +45,8 @@ const std::vector<Row>& rows() {
                                     {{1, 2, 2, 32}, 32, 5, {.padding = 2}},
                                     {{1, 8, 8, 32}, 8, 3, {.padding = 0}},
                                     {{2, 6, 6, 64}, 64, 3, {.padding = 1, .groups = 2}},
+                                    {{2, 5, 4, 64}, 200, 3, {.padding = 1}},
+                                    {{1, 7, 7, 64}, 330, 1, {}},
                                     {{1, 1, 1, 1}, 1, 1, {}},
                                     {{1, 30, 30, 7}, 5, 2, {.stride = 3}},
                                     {{1, 75, 80, 3}, 64, 7, {.stride = 2, .padding = 3}},

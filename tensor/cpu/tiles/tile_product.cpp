@@ -51,8 +51,9 @@ void for_each_tile(std::int64_t rows, std::int64_t task_rows, std::int64_t panel
   const std::int64_t height = tile_kernel().rows;
   const std::int64_t threads = num_threads();
   const std::int64_t strips = divide_up(rows, height);
-  const std::int64_t tiles =
-      std::min(strips, std::max(divide_up(rows, task_rows), std::min(dear_tasks(), strips / kTaskStrips)));
+  // Of a right operand that is the larger one every task reads its own columns.
+  const std::int64_t wanted = panels * kTileCols > rows ? 1 : std::min(dear_tasks(), strips / kTaskStrips);
+  const std::int64_t tiles = std::min(strips, std::max(divide_up(rows, task_rows), wanted));
   const std::int64_t most_groups = tiles < threads ? panels : divide_up(panels, kGroupPanels);
   const std::int64_t groups = std::min(most_groups, divide_up(kTasks * threads, tiles));
   parallel_items(tiles * groups, [&](Items& items) {
@@ -195,12 +196,26 @@ void run_overlapped(const Windows<T>& w, std::int64_t batch, const TilePanels& b
 struct BandPlan {
   std::int64_t images = 1;  // of a band, at most
   std::int64_t rows;        // likewise
+  std::int64_t groups = 1;  // of panels, each a task of its own for every band
 
   template <class T>
-  static BandPlan make(const Windows<T>& w, std::int64_t batch) {
+  static BandPlan make(const Windows<T>& w, std::int64_t batch, std::int64_t panels) {
     const PaddedLayout<T> one(w, 1, w.in_h, 0);
     const std::int64_t bytes = one.numbers() * 2;
     const std::int64_t tasks = dear_tasks();
+    if (panels * kTileCols > batch * w.out_h * w.out_w) {
+      // The weight is the larger operand, of which every task reads its own columns; bands would be short.
+      BandPlan plan = share_pictures(w, batch, bytes, 1);
+      plan.groups = std::min(panels, tasks);
+      return plan;
+    }
+    return share_pictures(w, batch, bytes, tasks);
+  }
+
+ private:
+  template <class T>
+  static BandPlan share_pictures(const Windows<T>& w, std::int64_t batch, std::int64_t bytes,
+                                 std::int64_t tasks) {
     if (bytes > left_bytes() || batch < tasks) {
       const std::int64_t bands = std::max(divide_up(bytes, left_bytes()), divide_up(tasks, batch));
       return {1, divide_up(w.out_h, std::min(bands, w.out_h))};
@@ -224,19 +239,31 @@ void locate_band(const Windows<T>& w, const Band& band, std::int64_t width, cons
 template <class T>
 void run_from_copy(const Windows<T>& w, std::int64_t batch, const TilePanels& b,
                    const Epilogue<T>& end_of_sums, const RowGrid<T>& grid) {
-  const auto plan = BandPlan::make(w, batch);
+  const std::int64_t panels = b.size().panels();
+  const auto plan = BandPlan::make(w, batch, panels);
   const std::int64_t height = tile_kernel().rows;
   const PaddedLayout<T> layout(w, plan.images, plan.rows, height);
   const std::int64_t groups = divide_up(batch, plan.images);
   const std::int64_t bands = divide_up(w.out_h, plan.rows);
-  parallel_items(groups * bands, [&](Items& items) {
+  parallel_items(groups * bands * plan.groups, [&](Items& items) {
     TileTask<T> task(b, end_of_sums, grid);
     Tensor storage = Tensor::empty({layout.numbers()}, {DType::bfloat16, {}});
     auto* const copy = storage.data<bfloat16>();
-    for (std::int64_t i = 0; items.take(i);) {
+    std::int64_t copied = -1;
+    for (std::int64_t item = 0; items.take(item);) {
+      const std::int64_t i = item / plan.groups;
+      const std::int64_t group = item % plan.groups;
+      const std::int64_t first = panels * group / plan.groups;
+      const std::int64_t last = panels * (group + 1) / plan.groups;
       Band band{.image = i / bands * plan.images, .images = 0, .row = i % bands * plan.rows, .rows = 0};
       band.images = std::min(plan.images, batch - band.image);
       band.rows = std::min(plan.rows, w.out_h - band.row);
+      const bfloat16* const origin = copy + layout.origin(band.images) * kBlockDepth;
+      if (i == copied) {
+        task.multiply(origin, std::ssize(task.y()), first, last);
+        continue;
+      }
+      copied = i;
       copy_padded(w, band, layout, copy);
       task.set_left(kBlockDepth, height * kBlockDepth, [&](std::int64_t block, std::int64_t part) {
         const std::int64_t tap = block / layout.chunks;
@@ -248,8 +275,7 @@ void run_from_copy(const Windows<T>& w, std::int64_t batch, const TilePanels& b,
                distance * kBlockDepth;
       });
       locate_band(w, band, layout.width, grid, task.y());
-      task.multiply(copy + layout.origin(band.images) * kBlockDepth, std::ssize(task.y()), 0,
-                    b.size().panels());
+      task.multiply(origin, std::ssize(task.y()), first, last);
     }
   });
 }
