@@ -33,7 +33,7 @@ ExpectedMemory expected_memory(const ContrastiveModel& model, const StepSize& st
 
 /// Throws where a step of `step` does not fit into the memory that the model's GPU has left beside the model,
 /// with the batch that would. Nothing to say for a model on the CPU. `step.pictures` are those whose views
-/// are on the device: what is read ahead stays in the host's memory.
+/// are on the device.
 void check_fits(const ContrastiveModel& model, const StepSize& step, std::int64_t accumulate);
 
 }  // namespace dcl::densecl

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <exception>
 #include <filesystem>
 #include <sstream>
+#include <utility>
 
 #include "data/finish_batch.h"
 #include "data/open_source.h"
@@ -12,6 +14,7 @@
 #include "densecl/expected_memory.h"
 #include "tensor/check.h"
 #include "tensor/cpu/threads.h"
+#include "tensor/cuda/upload_ahead.h"
 
 namespace dcl::densecl {
 
@@ -60,9 +63,11 @@ Trainer::Trainer(const TrainConfig& config)
   }
   if (done()) return;
   const std::int64_t part = config_.batch_size / config_.accumulate;
-  check_fits(model_, {config_.arch, config_.image_size, part, 2 * config_.batch_size}, config_.accumulate);
+  // The views of the step, and where it is a graph two more of pictures that are read ahead.
+  const std::int64_t pictures = (step_.as_graph() ? 3 : 2) * config_.batch_size;
+  check_fits(model_, {config_.arch, config_.image_size, part, pictures}, config_.accumulate);
   loader_ = std::make_unique<data::Loader>(source_, loader_options());
-  first_batch_ = load_batch();
+  next_batch_ = load_batch();
 }
 
 Trainer::~Trainer() = default;
@@ -123,10 +128,10 @@ bool Trainer::train_one_epoch(report::Observer& observer, const std::function<bo
     const Position at = state_.position;
     // Short steps need no way out; how long the first takes nobody knows.
     const bool may_abandon = clock_.last_step() > std::chrono::duration<double>(patience_).count() / 4;
-    const StepResult step =
-        step_.run(batch, at, may_abandon ? out_of_patience(should_stop, patience_) : nullptr);
+    const StepResult step = step_.run(
+        batch, at, may_abandon ? out_of_patience(should_stop, patience_) : nullptr, [this] { read_ahead(); });
     if (step.abandoned) {
-      first_batch_ = std::move(batch);
+      next_batch_ = std::move(batch);
       observer.on_message(Level::info,
                           fmt::format("step {} takes too long to wait for: taken back", at.step));
       return false;
@@ -145,17 +150,33 @@ bool Trainer::train_one_epoch(report::Observer& observer, const std::function<bo
 }
 
 // Views that are finished on the device are of the type that the encoders would convert them to.
-data::Batch Trainer::load_batch() {
-  return data::to_device(loader_->next(), training_device(config_),
-                         config_.precision == "bf16" ? tensor::DType::bfloat16 : tensor::DType::float32);
+data::Batch Trainer::load_batch(tensor::cuda::UploadAhead* ahead) {
+  const auto asked = std::chrono::steady_clock::now();
+  data::Batch batch = loader_->next();
+  if (ahead != nullptr) clock_.waited_ahead(std::chrono::steady_clock::now() - asked);
+  const auto type = config_.precision == "bf16" ? tensor::DType::bfloat16 : tensor::DType::float32;
+  return data::to_device(std::move(batch), training_device(config_), type, ahead);
 }
 
 data::Batch Trainer::next_batch() {
   const tensor::ProfileScope scope("wait for pictures");
-  if (!first_batch_) return load_batch();
-  data::Batch batch = std::move(*first_batch_);
-  first_batch_.reset();
+  if (next_failed_) std::rethrow_exception(std::exchange(next_failed_, nullptr));
+  if (!next_batch_) return load_batch();
+  data::Batch batch = std::move(*next_batch_);
+  next_batch_.reset();
   return batch;
+}
+
+// While the device is at work on a step. What goes wrong is the next step's.
+void Trainer::read_ahead() {
+  if (state_.position.step + 1 >= total_steps()) return;
+  try {
+    if constexpr (tensor::has_cuda)
+      if (!ahead_) ahead_ = tensor::cuda::make_upload_ahead(training_device(config_));
+    next_batch_ = load_batch(ahead_.get());
+  } catch (...) {
+    next_failed_ = std::current_exception();
+  }
 }
 
 // What it shows is for people; a trace that cannot be written ends no run.

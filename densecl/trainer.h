@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -19,6 +20,10 @@
 #include "densecl/trainer_clock.h"
 #include "densecl/trainer_step.h"
 #include "optim/sgd.h"
+
+namespace dcl::tensor::cuda {
+class UploadAhead;  // tensor/cuda/upload_ahead.h
+}
 
 namespace dcl::densecl {
 
@@ -64,8 +69,9 @@ class Trainer {
 
   /// To the end of the epoch, or of the run. False when a step was abandoned.
   bool train_one_epoch(report::Observer& observer, const std::function<bool()>& should_stop);
-  data::Batch load_batch();
+  data::Batch load_batch(tensor::cuda::UploadAhead* ahead = nullptr);
   data::Batch next_batch();
+  void read_ahead();
   void skip_or_stop(const StepResult& step, report::Observer& observer);
   void count(const data::Batch& batch, const StepResult& step);
   void finish_profile(report::Observer& observer);
@@ -93,8 +99,10 @@ class Trainer {
   std::mutex messages_mutex_;
   std::vector<std::pair<report::Level, std::string>> messages_;  // from loader threads, and from before run()
 
-  std::unique_ptr<data::Loader> loader_;  // last: its threads call say()
-  std::optional<data::Batch> first_batch_;
+  std::unique_ptr<data::Loader> loader_;   // last: its threads call say()
+  std::optional<data::Batch> next_batch_;  // read before its step
+  std::exception_ptr next_failed_;         // that could not be
+  std::shared_ptr<tensor::cuda::UploadAhead> ahead_;
 };
 
 }  // namespace dcl::densecl

@@ -13,6 +13,10 @@ class TrainerClock {
   /// the loader had ready, then end.
   void start_step();
   void data_ready(std::int64_t batches);
+  /// Pictures of a later step were waited for within this one, while a device worked on it.
+  void waited_ahead(std::chrono::steady_clock::duration wait) {
+    window_data_ += std::chrono::duration<double>(wait).count();
+  }
   void end_step();
 
   /// Seconds a step, and of them waiting for pictures: means since the last restart_window().

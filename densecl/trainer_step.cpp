@@ -87,9 +87,9 @@ TrainStep::TrainStep(const TrainConfig& config, std::int64_t iterations, Contras
       as_graph_(wants_graph(config, model)) {}
 
 StepResult TrainStep::run(const data::Batch& batch, const Position& position,
-                          const std::function<bool()>& abandon) {
+                          const std::function<bool()>& abandon, const std::function<void()>& meanwhile) {
   if (as_graph_ && eager_steps_ >= kStepsBeforeGraph && (graph_ != nullptr || can_capture(batch, position)))
-    return run_graph(batch, position);
+    return run_graph(batch, position, meanwhile);
   ++eager_steps_;
   return run_eager(batch, position, abandon);
 }
@@ -204,7 +204,8 @@ std::unique_ptr<TrainStep::Graph> TrainStep::capture(const data::Batch& batch, c
   return graph;
 }
 
-StepResult TrainStep::run_graph(const data::Batch& batch, const Position& position) {
+StepResult TrainStep::run_graph(const data::Batch& batch, const Position& position,
+                                const std::function<void()>& meanwhile) {
   if (!std::exchange(captured_now_, false)) {
     Inputs& in = graph_->inputs;
     in.query_view.copy_from(batch.query_view);
@@ -217,6 +218,7 @@ StepResult TrainStep::run_graph(const data::Batch& batch, const Position& positi
   }
   if constexpr (tensor::has_cuda) graph_->work->replay();
   model_.bump_versions();
+  if (meanwhile) meanwhile();
   StepResult result;
   result.lr = lr(position);
   result.lambda = lambda(position.step);

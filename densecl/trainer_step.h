@@ -52,9 +52,11 @@ class TrainStep {
 
   /// With `abandon`, asked before every op, the step can be left: it then costs a copy of the key encoder. A
   /// step that runs as a CUDA graph (--cuda-graph) is short and never left; it finds a loss that is not
-  /// finite after its update.
+  /// finite after its update. Then `meanwhile` is called once the device has been asked for the whole step,
+  /// which reads no more of `batch`, before its losses are waited for.
   StepResult run(const data::Batch& batch, const Position& position,
-                 const std::function<bool()>& abandon = nullptr);
+                 const std::function<bool()>& abandon = nullptr,
+                 const std::function<void()>& meanwhile = nullptr);
 
   /// The order in which the key encoder sees part `part` of the batch at `step`: a function of the seed. With
   /// one group of batch norm there is nothing to shuffle.
@@ -87,7 +89,8 @@ class TrainStep {
   Inputs inputs(const data::Batch& batch, const Position& position) const;
   StepResult run_eager(const data::Batch& batch, const Position& position,
                        const std::function<bool()>& abandon);
-  StepResult run_graph(const data::Batch& batch, const Position& position);
+  StepResult run_graph(const data::Batch& batch, const Position& position,
+                       const std::function<void()>& meanwhile);
   bool can_capture(const data::Batch& batch, const Position& position);
   std::unique_ptr<Graph> capture(const data::Batch& batch, const Position& position);
 
