@@ -2,19 +2,9 @@
 
 #include "tensor/cpu/sweep.h"
 #include "tensor/ops/ema_update.h"
+#include "tensor/ops/ema_update_kernels.h"
 
 namespace dcl::tensor::cpu {
-
-namespace {
-
-template <class T>
-void follow(std::int64_t n, double m, T* __restrict target, const T* __restrict source) {
-  const T keep = static_cast<T>(m);
-  const T take = static_cast<T>(1 - m);
-  for (std::int64_t i = 0; i < n; ++i) target[i] = keep * target[i] + take * source[i];
-}
-
-}  // namespace
 
 void ema_update(std::span<const EmaPair> pairs, double m) {
   check_ema_update(pairs, m);
@@ -26,7 +16,7 @@ void ema_update(std::span<const EmaPair> pairs, double m) {
   parallel_sweep(sizes, [&](std::size_t i, std::int64_t begin, std::int64_t end) {
     Tensor target = pairs[i].target;
     dispatch_float(target.dtype(), "ema_update", [&]<class T>() {
-      follow(end - begin, m, target.data<T>() + begin, pairs[i].source.data<T>() + begin);
+      follow_source<T>()(end - begin, m, target.data<T>() + begin, pairs[i].source.data<T>() + begin);
     });
   });
 }

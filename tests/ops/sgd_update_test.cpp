@@ -5,8 +5,10 @@
 
 #include <gtest/gtest.h>
 
+#include "tensor/cpu/microkernel.h"
 #include "tensor/cpu/threads.h"
 #include "tests/ops/op_table.h"
+#include "tests/support/vector_targets.h"
 
 namespace dcl::test {
 namespace {
@@ -40,6 +42,20 @@ TEST(SgdUpdate, ManyTensorsInOneSweep) {
       expect_close(entries[i].param, expected[i], {1e-14, 1e-15});
   }
   tensor::cpu::set_num_threads(before);
+}
+
+TEST(SgdUpdate, BitsAreThoseOfEveryInstructionSet) {
+  std::vector<Tensor> all;
+  test::on_every_vector_target([] { return std::string(tensor::cpu::microkernel<float>().target); },
+                               [&](const std::string& /*target*/) {
+                                 const SgdEntry entry{random_tensor({1003}, 1).to(tensor::DType::float32),
+                                                      random_tensor({1003}, 2).to(tensor::DType::float32),
+                                                      random_tensor({1003}, 3).to(tensor::DType::float32)};
+                                 tensor::cpu::sgd_update(std::vector<SgdEntry>{entry}, Tensor::scalar(0.3),
+                                                         {.momentum = 0.9, .weight_decay = 0.01});
+                                 all.push_back(entry.param);
+                               });
+  for (const auto& each : all) expect_same_bits(each, all.front());
 }
 
 TEST(SgdUpdate, ErrorsChangeNothing) {
