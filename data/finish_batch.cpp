@@ -34,7 +34,7 @@ std::vector<Tensor> upload(const std::vector<Tensor>& host, tensor::Device devic
 
 Batch to_device(Batch batch, tensor::Device device, tensor::DType type, tensor::cuda::UploadAhead* ahead) {
   const tensor::ProfileScope scope("finish views");
-  check(!batch.query_steps.defined() || device.is_cuda(),
+  check((!batch.query_steps.defined() && !batch.key_steps.defined()) || device.is_cuda(),
         "augmentation: crops can be finished on a CUDA device, not on {}", device.str());
   const auto there =
       upload({batch.query_view, batch.query_steps, batch.key_view, batch.key_steps}, device, ahead);

@@ -128,8 +128,10 @@ bool Trainer::train_one_epoch(report::Observer& observer, const std::function<bo
     const Position at = state_.position;
     // Short steps need no way out; how long the first takes nobody knows.
     const bool may_abandon = clock_.last_step() > std::chrono::duration<double>(patience_).count() / 4;
-    const StepResult step = step_.run(
-        batch, at, may_abandon ? out_of_patience(should_stop, patience_) : nullptr, [this] { read_ahead(); });
+    const StepResult step =
+        step_.run(batch, at, may_abandon ? out_of_patience(should_stop, patience_) : nullptr, [&] {
+          if (!should_stop()) read_ahead();
+        });
     if (step.abandoned) {
       next_batch_ = std::move(batch);
       observer.on_message(Level::info,
@@ -153,7 +155,8 @@ bool Trainer::train_one_epoch(report::Observer& observer, const std::function<bo
 data::Batch Trainer::load_batch(tensor::cuda::UploadAhead* ahead) {
   const auto asked = std::chrono::steady_clock::now();
   data::Batch batch = loader_->next();
-  if (ahead != nullptr) clock_.waited_ahead(std::chrono::steady_clock::now() - asked);
+  const std::chrono::duration<double> wait = std::chrono::steady_clock::now() - asked;
+  if (ahead != nullptr) clock_.waited_ahead(wait.count());
   const auto type = config_.precision == "bf16" ? tensor::DType::bfloat16 : tensor::DType::float32;
   return data::to_device(std::move(batch), training_device(config_), type, ahead);
 }

@@ -14,12 +14,11 @@ class TrainerClock {
   void start_step();
   void data_ready(std::int64_t batches);
   /// Pictures of a later step were waited for within this one, while a device worked on it.
-  void waited_ahead(std::chrono::steady_clock::duration wait) {
-    window_data_ += std::chrono::duration<double>(wait).count();
-  }
+  void waited_ahead(double seconds) { window_data_ += seconds; }
   void end_step();
 
-  /// Seconds a step, and of them waiting for pictures: means since the last restart_window().
+  /// Seconds a step, and seconds of waiting for pictures, beside a device's work or not: means since the last
+  /// restart_window().
   double time() const { return per_step(window_); }
   double data_time() const { return per_step(window_data_); }
   /// Batches that were ready when one was asked for, likewise.

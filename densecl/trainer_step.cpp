@@ -189,6 +189,9 @@ void TrainStep::backward(const StepOutput& out, Keys& keys) const {
 // Nothing is computed yet. The host has counted a batch for each part by then.
 std::unique_ptr<TrainStep::Graph> TrainStep::capture(const data::Batch& batch, const Position& position) {
   auto graph = std::make_unique<Graph>(Graph{inputs(batch, position), {}, nullptr});
+  // Tensors of its own, which later batches are copied to.
+  for (Tensor* view : {&graph->inputs.query_view, &graph->inputs.key_view})
+    if (view->shares_with(batch.query_view) || view->shares_with(batch.key_view)) *view = view->clone();
   if constexpr (tensor::has_cuda) {
     graph->work = tensor::cuda::make_work_graph(model_.options().options.device);
     graph->work->capture([&] {

@@ -4,6 +4,7 @@
 
 #include "bench/ladder/rung.h"
 #include "bench/ladder/taps.h"
+#include "tensor/cpu/features.h"
 #include "tensor/cpu/gemm.h"
 #include "tensor/cpu/im2col.h"
 #include "tensor/cpu/threads.h"
@@ -23,6 +24,7 @@ void multiply(const Problem& p, const float* columns, float* result) {
   const std::int64_t out = p.sizes.out_channels;
   const float* const weight = p.weight.data<float>();
   const float* const dy = p.dy.data<float>();
+  const cpu::FastPathsScope by_library(false);
   switch (p.pass) {
     case Pass::forward:
       cpu::parallel_gemm(false, true, rows, out, depth, 1.0F, columns, depth, weight, depth, 0.0F, result,

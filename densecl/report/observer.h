@@ -21,7 +21,9 @@ struct StepRecord {
   std::int64_t steps = 0;            // of the whole run; 0 stands for epochs * iters_per_epoch
   double lr = 0;                     // learning rate of this step
   double time = 0;                   // seconds a step, mean since the last log line
-  double data_time = 0;         // seconds a step spent waiting for pictures, mean since the last log line
+  // Seconds a step that the host waited for pictures, mean since the last log line; on a GPU it waits for
+  // those of the next step while the device works on this one.
+  double data_time = 0;
   double batches_ready = 0;     // prefetched when a step asked for its batch, mean since the last log line
   double eta_s = 0;             // seconds until the run ends, estimated
   std::int64_t memory_mib = 0;  // MiB; peak resident, on a GPU the most that tensors took

@@ -7,13 +7,12 @@
 #include "tensor/cpu/conv2d_fast.h"
 #include "tensor/cpu/im2col.h"
 #include "tensor/cpu/multiply_tile.h"
+#include "tensor/cpu/ranges.h"
 #include "tensor/cpu/threads.h"
 
 namespace dcl::tensor::cpu {
 
 namespace {
-
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 // Panels of im2col(x) packed at a time: 12 x 32 columns x 320 rows of floats are 480 KiB of second-level
 // cache, and as many channels of dy (a strip's 13 take up 16) 410 KiB.
@@ -30,10 +29,6 @@ constexpr std::int64_t kMaxPartsSize = 1 << 20;  // of all parts
 // Up to this share of live taps it pays to pack dy anew for each of them (measured; 7x7 pixels under 3x3 have
 // 0.82).
 constexpr double kMaxLiveShare = 0.83;
-
-struct Range {
-  std::int64_t begin, end;
-};
 
 // Row m of both is an output pixel.
 template <class T>

@@ -37,6 +37,18 @@ bool fast_paths();
 /// Not to be called while an op runs.
 void set_fast_paths(bool enabled);
 
+/// Until the end of its scope. Likewise.
+class FastPathsScope {
+ public:
+  explicit FastPathsScope(bool enabled) : before_(fast_paths()) { set_fast_paths(enabled); }
+  ~FastPathsScope() { set_fast_paths(before_); }
+  FastPathsScope(const FastPathsScope&) = delete;
+  FastPathsScope& operator=(const FastPathsScope&) = delete;
+
+ private:
+  bool before_;
+};
+
 /// Throws where DCL_CPU_FEATURES or DCL_CPU_PATH has a value that is not one of theirs: for programs, so that
 /// they say it before they begin.
 void check_cpu_environment();

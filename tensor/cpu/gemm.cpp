@@ -46,16 +46,26 @@ bool openblas_multiplies() {
   return chosen;
 }
 
-// What OpenBLAS or Eigen (compiled for the least of processors) would do with half of the vectors' width or
-// less.
-bool library_falls_short() {
-  static const bool short_of_it =
-      (openblas_multiplies() ? level_of_core(openblas_core()) : CpuLevel::baseline) < cpu_level();
-  return short_of_it;
-}
-
 // Below this many rows, columns or terms packing costs more than it gains.
 constexpr std::int64_t kMinPacked = 32;
+
+// Of the whole product, whatever ranges it is cut to.
+bool packs(std::int64_t m, std::int64_t n, std::int64_t k) {
+  static const bool falls_short =
+      library_falls_short(openblas_multiplies() ? openblas_core() : std::string(), cpu_level());
+  return falls_short && fast_paths() && std::min({m, n, k}) >= kMinPacked;
+}
+
+template <class T>
+void multiply(const Product<T>& product, bool packed) {
+  if (packed) {
+    packed_product(product);
+  } else if (openblas_multiplies()) {
+    openblas_product(product);
+  } else {
+    eigen_product(product);
+  }
+}
 
 // Work below this many multiplications is not worth waking another thread.
 constexpr std::int64_t kMinProducts = 1 << 16;
@@ -64,31 +74,17 @@ constexpr std::int64_t kPanel = 32;
 
 }  // namespace
 
+// Half of the vectors' width, or less.
+bool library_falls_short(const std::string& core, CpuLevel level) {
+  return (core.empty() ? CpuLevel::baseline : level_of_core(core)) < std::min(level, CpuLevel::avx512);
+}
+
 template <class T>
 void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, T alpha,
           const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T beta, T* c, std::int64_t ldc) {
   if (m <= 0 || n <= 0) return;
   if (k <= 0) return scale(m, n, beta, c, ldc);
-  const Product<T> product{.transpose_a = transpose_a,
-                           .transpose_b = transpose_b,
-                           .m = m,
-                           .n = n,
-                           .k = k,
-                           .alpha = alpha,
-                           .a = a,
-                           .lda = lda,
-                           .b = b,
-                           .ldb = ldb,
-                           .beta = beta,
-                           .c = c,
-                           .ldc = ldc};
-  if (library_falls_short() && std::min({m, n, k}) >= kMinPacked) {
-    packed_product(product);
-  } else if (openblas_multiplies()) {
-    openblas_product(product);
-  } else {
-    eigen_product(product);
-  }
+  multiply<T>({transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc}, packs(m, n, k));
 }
 
 template <class T>
@@ -100,23 +96,32 @@ void parallel_gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int6
   const std::int64_t panels = (length + kPanel - 1) / kPanel;
   const std::int64_t per_panel = std::max<std::int64_t>(1, kPanel * k * (by_rows ? n : m));
   const std::int64_t most = panels / (kMinProducts / per_panel + 1);
+  const bool packed = packs(m, n, k);
   // Each range packs the other operand anew.
   parallel_ranges(panels, std::min(most, dear_tasks()), [&](std::int64_t first, std::int64_t last) {
+    Product<T> part{transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc};
     const std::int64_t begin = first * kPanel;
     const std::int64_t count = std::min(last * kPanel, length) - begin;
     if (by_rows) {
-      gemm(transpose_a, transpose_b, count, n, k, alpha, a + begin * (transpose_a ? 1 : lda), lda, b, ldb,
-           beta, c + begin * ldc, ldc);
+      part.m = count;
+      part.a += begin * (transpose_a ? 1 : lda);
+      part.c += begin * ldc;
     } else {
-      gemm(transpose_a, transpose_b, m, count, k, alpha, a, lda, b + begin * (transpose_b ? ldb : 1), ldb,
-           beta, c + begin, ldc);
+      part.n = count;
+      part.b += begin * (transpose_b ? ldb : 1);
+      part.c += begin;
+    }
+    if (k > 0) {
+      multiply(part, packed);
+    } else {
+      scale(part.m, part.n, beta, part.c, ldc);
     }
   });
 }
 
 std::string gemm_library() {
-  return (library_falls_short() ? "packed tiles, small ones " : "") +
-         (openblas_multiplies() ? "OpenBLAS " + openblas_core() : "Eigen");
+  const std::string library = openblas_multiplies() ? "OpenBLAS " + openblas_core() : "Eigen";
+  return packs(kMinPacked, kMinPacked, kMinPacked) ? "packed tiles, small ones " + library : library;
 }
 
 template void gemm<float>(bool, bool, std::int64_t, std::int64_t, std::int64_t, float, const float*,

@@ -3,8 +3,8 @@
 //   c = alpha · op(a) · op(b) + beta · c        op(a) [m,k], op(b) [k,n], c [m,n]
 //
 // By OpenBLAS where the build has it and cpu_level() allows the kernels that it picked, else by Eigen. Where
-// those kernels are for a lesser processor than this one (a new one, which OpenBLAS does not know), larger
-// products go by the microkernel of the convolutions.
+// those are for a lesser processor than this one (a new one that OpenBLAS does not know, or Eigen), products
+// of 32 rows, columns and terms and more go by the microkernel of the convolutions, if fast_paths().
 #pragma once
 
 #include <cstdint>

@@ -155,7 +155,7 @@ class WindowReader {
   /// Copies the columns of the current row to `out` and moves on to the next row. False when all are zeros
   /// outside the picture.
   bool read(T* out) {
-    if (pitch_ > 0 && inside()) {
+    if (pitch_ > 0 && all_taps_inside()) {
       constexpr auto size = static_cast<std::int64_t>(sizeof(T));
       const auto& [n, p, q] = cursor_.at();
       const std::int64_t h = n * w_.in_h + p * w_.step + w_.taps_h[0];
@@ -179,7 +179,7 @@ class WindowReader {
 
  private:
   // All taps of the current row lie inside the picture.
-  bool inside() const {
+  bool all_taps_inside() const {
     const std::int64_t h = cursor_.at().p * w_.step;
     const std::int64_t w = cursor_.at().q * w_.step;
     return h + w_.taps_h.front() >= 0 && h + w_.taps_h.back() < w_.in_h && w + w_.taps_w.front() >= 0 &&

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 
+#include "tensor/cpu/ranges.h"
 #include "tensor/cpu/threads.h"
 
 namespace dcl::tensor::cpu {
 
 namespace {
 
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 std::int64_t divide_down(std::int64_t a, std::int64_t b) { return a >= 0 ? a / b : -divide_up(-a, b); }
 
 // The q of one direction, from the first to the last.

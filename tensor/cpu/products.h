@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 
+#include "tensor/cpu/features.h"
+
 namespace dcl::tensor::cpu {
 
 /// c = alpha · op(a) · op(b) + beta · c, all row-major with the sizes and distances of gemm.h.
@@ -35,6 +37,10 @@ void openblas_product(const Product<T>& p);
 /// anew in each call: that pays for products of some size only.
 template <class T>
 void packed_product(const Product<T>& p);
+
+/// Whether kernels of OpenBLAS's `core` (openblas_core(), "" stands for Eigen) use less of a processor of
+/// `level` than its vectors: then packed_product is the faster one.
+bool library_falls_short(const std::string& core, CpuLevel level);
 
 /// OpenBLAS's name for the kernels it has picked, "Cooperlake"; empty in a build without it.
 std::string openblas_core();

@@ -5,23 +5,12 @@
 
 #include "tensor/cpu/multiply_tile.h"
 #include "tensor/cpu/products.h"
+#include "tensor/cpu/ranges.h"
 #include "tensor/tensor.h"
 
 namespace dcl::tensor::cpu {
 
 namespace {
-
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
-// Numbers of op(b) that are packed at a time: 384 KiB of floats.
-constexpr std::int64_t kGroup = 96 << 10;
-// Rows of up to this many bytes are multiplied where they lie; rows further apart fall on too few cache sets.
-constexpr std::int64_t kMaxBytesInPlace = 2048;
-
-struct Range {
-  std::int64_t begin, end;
-  std::int64_t size() const { return end - begin; }
-};
 
 template <class T>
 class PackedProduct {
@@ -32,7 +21,8 @@ class PackedProduct {
         strips_(divide_up(p.m, strip_rows_)),
         blocks_(divide_up(p.k, kMaxDepth)),
         depth_(divide_up(p.k, blocks_)),
-        group_(std::clamp<std::int64_t>(kGroup / (depth_ * kernel_.cols), 1, divide_up(p.n, kernel_.cols))),
+        group_(std::clamp<std::int64_t>(kRightOperand / (depth_ * kernel_.cols), 1,
+                                        divide_up(p.n, kernel_.cols))),
         panels_(Tensor::empty({group_, depth_, kernel_.cols}, options)),
         strip_(
             Tensor::empty({std::max(kernel_.rows * kPackedStride, depth_ * kernel_.narrow_stride)}, options)),

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "tensor/cpu/multiply_tile.h"
+#include "tensor/cpu/ranges.h"
 #include "tensor/cpu/streaming.h"
 #include "tensor/cpu/threads.h"
 
@@ -10,17 +11,10 @@ namespace dcl::tensor::cpu {
 
 namespace {
 
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
 // Rows gathered at a time: 112 x 336 floats are 147 KiB, which stay in the second-level cache beside a panel
 // of b.
 constexpr std::int64_t kTileRows = 112;
 constexpr std::int64_t kMostRows = kTileRows + kMaxTileRows;  // kTileRows in whole strips
-// Pixels of up to this many bytes are multiplied where they lie; rows further apart fall on too few cache
-// sets (measured; a third faster at 56x56x64, a quarter slower at 14x14x1024).
-constexpr std::int64_t kMaxBytesInPlace = 2048;
-// A right operand of up to this many numbers stays in the second-level cache by itself.
-constexpr std::int64_t kSmallOperand = 96 << 10;
 
 }  // namespace
 
@@ -124,7 +118,7 @@ class TileProduct {
       const std::int64_t depth = b_.begin(block + 1) - b_.begin(block);
       WindowReader<T> reader(windows_, begin, b_.begin(block), b_.begin(block + 1));
       const bool by_strips =
-          !kernel_.panel_stays_in_l1() && (last - first) * depth * kernel_.cols <= kSmallOperand;
+          !kernel_.panel_stays_in_l1() && (last - first) * depth * kernel_.cols <= kRightOperand;
       // One strip of rows at a time, in the first-level cache, against all of b in the second; or all strips,
       // in the second, against one panel.
       const std::int64_t step = by_strips ? 1 : strips;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tensor/cpu/microkernel.h"
+#include "tensor/cpu/ranges.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/cpu/transformed_weights.h"
 #include "tensor/cpu/winograd_tiles.h"
@@ -14,8 +15,6 @@ namespace {
 // Rows of the transformed pixels lie this much more than their length apart, so that they do not all fall on
 // the same cache sets.
 constexpr std::int64_t kPadding = 16;
-
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 // Tiles that a thread transforms and multiplies at a time: more where there are many channels, so that the
 // transformed kernels, which then lie far away, are fetched less often.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tensor/cpu/microkernel.h"
+#include "tensor/cpu/ranges.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/cpu/winograd.h"
 #include "tensor/cpu/winograd_tiles.h"
@@ -17,8 +18,6 @@ constexpr std::int64_t kPadding = 16;
 constexpr std::int64_t kTilesAtOnce = 256;
 // Longest sum in registers.
 constexpr std::int64_t kDepth = 128;
-
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 template <class T>
 class WeightGradient {

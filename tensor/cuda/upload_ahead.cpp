@@ -1,6 +1,7 @@
 #include "tensor/cuda/upload_ahead.h"
 
 #include <array>
+#include <utility>
 
 #include "tensor/cuda/handles.h"
 #include "tensor/cuda/pinned.h"
@@ -46,16 +47,19 @@ std::vector<Tensor> UploadAhead::upload(const std::vector<Tensor>& host) {
   Slot& slot = state_->slots[state_->next];
   state_->next = 1 - state_->next;
   state_->slots[state_->next].read.record(current_stream());  // all its readers have been asked for
-  slot.tensors.resize(host.size());
+  std::vector<Tensor> there = slot.tensors;
+  there.resize(host.size());
   bool made = false;
   for (std::size_t i = 0; i < host.size(); ++i) {
-    Tensor& there = slot.tensors[i];
     const Tensor& from = host[i];
-    if (there.defined() && from.defined() && there.shape() == from.shape() && there.dtype() == from.dtype())
-      continue;
-    there = from.defined() ? Tensor::empty(from.shape(), {from.dtype(), state_->device}) : Tensor();
-    made = true;
+    if (!from.defined()) {
+      there[i] = {};
+    } else if (!there[i].defined() || there[i].shape() != from.shape() || there[i].dtype() != from.dtype()) {
+      there[i] = Tensor::empty(from.shape(), {from.dtype(), state_->device});
+      made = true;
+    }
   }
+  slot.tensors = std::move(there);
   // A new block may be one that the one stream still uses for something else.
   if (made) slot.read.record(current_stream());
   slot.read.hold(state_->stream.get());

@@ -9,6 +9,8 @@
 
 namespace dcl::tensor::cuda {
 
+/// Two sets of tensors on a device, filled by turns. From one thread. Throws Error where CUDA does, as when
+/// memory is short, and while a graph is captured.
 class UploadAhead {
  public:
   explicit UploadAhead(Device device);

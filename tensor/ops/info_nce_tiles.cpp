@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "tensor/cpu/ranges.h"
 #include "tensor/cpu/tiles/tile_panels.h"
 #include "tensor/ops/info_nce_kernels.h"
 
@@ -13,8 +14,6 @@ namespace dcl::tensor::cpu {
 namespace {
 
 constexpr std::int64_t kKeys = 512;  // of a block: 2 x 128 KiB of packed operands with 128 channels
-
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 // A strip of rows as the left operand of a tile product: [part][block][row][32].
 template <class T>

@@ -1,19 +1,89 @@
 #include <algorithm>
 
+#include "tensor/cpu/features.h"
 #include "tensor/cpu/gemm.h"
+#include "tensor/cpu/ranges.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/ops/cast.h"
 #include "tensor/ops/conv2d.h"
 #include "tensor/ops/linear.h"
+#include "tensor/ops/linear_kernels.h"
 #include "tensor/ops/reduce.h"
 
 namespace dcl::tensor::cpu {
 
 namespace {
 
-// In bfloat16 the layer is a 1×1 convolution of rows [M,1,1,I] with weight [O,1,1,I].
+// In bfloat16 the layer of many rows is a 1×1 convolution of rows [M,1,1,I] with weight [O,1,1,I].
 Tensor as_pictures(const Tensor& x, std::int64_t rows) { return x.reshape({rows, 1, 1, x.size(-1)}); }
 Tensor as_kernels(const Tensor& weight) { return weight.reshape({weight.size(0), 1, 1, weight.size(1)}); }
+
+bool few_rows(const LinearSizes& s, DType dtype) {
+  return fast_paths() && s.rows > 0 && s.rows <= kFewRows && s.in > 0 && s.out > 0 && dtype != DType::float64;
+}
+
+// Ranges of about so many weights.
+constexpr std::int64_t kGrain = 1 << 16;
+// Threads do not share the cache lines of a row.
+constexpr std::int64_t kPanel = 64;
+
+template <class T>
+RowsOf<T> rows_of(T* data, std::int64_t stride) {
+  return {data, stride};
+}
+
+// y of `few_rows`, in float32.
+Tensor few_rows_forward(const LinearSizes& s, const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  Tensor y = Tensor::empty(with_last_size(x.shape(), s.out), {DType::float32, {}});
+  const Tensor floats = cast(x, DType::float32);
+  const auto& kernels = few_rows_kernels(x.dtype() == DType::bfloat16);
+  const auto* w = weight.data<float>();
+  auto* out = y.data<float>();
+  parallel_for(divide_up(s.out, kPanel), kGrain / (kPanel * s.in) + 1,
+               [&](std::int64_t first, std::int64_t last) {
+                 const std::int64_t begin = first * kPanel;
+                 const std::int64_t count = std::min(last * kPanel, s.out) - begin;
+                 kernels.forward(s.rows, count, s.in, rows_of(floats.data<float>(), s.in),
+                                 rows_of(w + begin * s.in, s.in), rows_of(out + begin, s.out));
+                 if (!bias.defined()) return;
+                 for (std::int64_t row = 0; row < s.rows; ++row)
+                   for (std::int64_t o = begin; o < begin + count; ++o)
+                     out[row * s.out + o] += bias.data<float>()[o];
+               });
+  return y;
+}
+
+Tensor few_rows_backward_x(const LinearSizes& s, const Tensor& grad_y, const Tensor& weight) {
+  Tensor grad_x = Tensor::empty(with_last_size(grad_y.shape(), s.in), {DType::float32, {}});
+  const Tensor floats = cast(grad_y, DType::float32);
+  const auto& kernels = few_rows_kernels(grad_y.dtype() == DType::bfloat16);
+  const auto* w = weight.data<float>();
+  auto* out = grad_x.data<float>();
+  parallel_for(divide_up(s.in, kPanel), kGrain / (kPanel * s.out) + 1,
+               [&](std::int64_t first, std::int64_t last) {
+                 const std::int64_t begin = first * kPanel;
+                 kernels.backward_x(s.rows, s.out, std::min(last * kPanel, s.in) - begin,
+                                    rows_of(floats.data<float>(), s.out), rows_of(w + begin, s.in),
+                                    rows_of(out + begin, s.in));
+               });
+  return grad_x;
+}
+
+Tensor few_rows_backward_weight(const LinearSizes& s, const Tensor& grad_y, const Tensor& x) {
+  Tensor grad_weight = Tensor::empty({s.out, s.in}, {DType::float32, {}});
+  const Tensor dy = cast(grad_y, DType::float32);
+  const Tensor floats = cast(x, DType::float32);
+  const auto& kernels = few_rows_kernels(false);
+  auto* out = grad_weight.data<float>();
+  parallel_for(
+      divide_up(s.out, kPanel), kGrain / (kPanel * s.in) + 1, [&](std::int64_t first, std::int64_t last) {
+        const std::int64_t begin = first * kPanel;
+        kernels.backward_weight(s.rows, std::min(last * kPanel, s.out) - begin, s.in,
+                                rows_of(dy.data<float>() + begin, s.out), rows_of(floats.data<float>(), s.in),
+                                rows_of(out + begin * s.in, s.in));
+      });
+  return grad_weight;
+}
 
 // Any of the three products; the operands are its tensors.
 void count(const LinearSizes& s, std::initializer_list<const Tensor*> operands) {
@@ -26,6 +96,11 @@ void count(const LinearSizes& s, std::initializer_list<const Tensor*> operands) 
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   const LinearSizes s = linear_sizes(x, weight, bias);
+  if (few_rows(s, x.dtype())) {
+    const Tensor y = few_rows_forward(s, x, weight, bias);
+    count(s, {&x, &weight, &y});
+    return cast(y, x.dtype());
+  }
   if (x.dtype() == DType::bfloat16)
     return conv2d(as_pictures(x, s.rows), as_kernels(weight), bias, {})
         .reshape(with_last_size(x.shape(), s.out));
@@ -43,6 +118,11 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
 
 Tensor linear_backward_x(const Tensor& grad_y, const Tensor& weight) {
   const LinearSizes s = linear_backward_x_sizes(grad_y, weight);
+  if (few_rows(s, grad_y.dtype())) {
+    const Tensor grad_x = few_rows_backward_x(s, grad_y, weight);
+    count(s, {&grad_y, &weight, &grad_x});
+    return cast(grad_x, grad_y.dtype());
+  }
   if (grad_y.dtype() == DType::bfloat16)
     return conv2d_backward_input(as_pictures(grad_y, s.rows), as_kernels(weight), {s.rows, 1, 1, s.in}, {})
         .reshape(with_last_size(grad_y.shape(), s.in));
@@ -57,6 +137,11 @@ Tensor linear_backward_x(const Tensor& grad_y, const Tensor& weight) {
 
 Tensor linear_backward_weight(const Tensor& grad_y, const Tensor& x) {
   const LinearSizes s = linear_backward_weight_sizes(grad_y, x);
+  if (few_rows(s, x.dtype())) {
+    const Tensor grad_weight = few_rows_backward_weight(s, grad_y, x);
+    count(s, {&grad_y, &x, &grad_weight});
+    return grad_weight;
+  }
   if (x.dtype() == DType::bfloat16)
     return conv2d_backward_weight(as_pictures(grad_y, s.rows), as_pictures(x, s.rows), {s.out, 1, 1, s.in},
                                   {})

@@ -48,8 +48,10 @@ struct Trained {
     model.initialise(1);
   }
   StepResult run(std::int64_t i) {
-    return step.run(random_batch(config, static_cast<std::uint64_t>(i)), {i / 2, i % 2, i});
+    return step.run(random_batch(config, static_cast<std::uint64_t>(i)), {i / 2, i % 2, i}, nullptr,
+                    [this] { ++meanwhile; });
   }
+  int meanwhile = 0;  // calls
   TrainConfig config;
   ContrastiveModel model;
   optim::Sgd optimizer;
@@ -77,6 +79,8 @@ void expect_same_run(TrainConfig as_graph) {
     EXPECT_EQ(x.loss_dense, y.loss_dense) << i;
     EXPECT_EQ(x.top1, y.top1) << i;
     EXPECT_EQ(x.lr, y.lr) << i;
+    EXPECT_EQ(a.meanwhile, 0) << i;
+    EXPECT_EQ(b.meanwhile, std::max<std::int64_t>(0, i - 1)) << i;
   }
   expect_same_state(b.model, a.model);
 }

@@ -1,12 +1,15 @@
 #include "tensor/ops/ema_update.h"
 
 #include <cmath>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "tensor/cpu/microkernel.h"
 #include "tensor/cpu/threads.h"
 #include "tests/ops/op_table.h"
+#include "tests/support/vector_targets.h"
 
 namespace dcl::test {
 namespace {
@@ -39,6 +42,20 @@ TEST(EmaUpdate, EveryElementOnce) {
       for (std::size_t i = 0; i < pairs.size(); ++i) expect_close(pairs[i].target, expected[i], tolerance);
     }
     tensor::cpu::set_num_threads(before);
+  }
+}
+
+// The sets are named by another kernel, which has one more of them.
+TEST(EmaUpdate, BitsAreThoseOfEveryInstructionSet) {
+  const auto chosen = [] { return std::string(tensor::cpu::microkernel<float>().target); };
+  for (const auto dtype : {DType::float64, DType::float32}) {
+    std::vector<Tensor> targets;
+    test::on_every_vector_target(chosen, [&](const std::string& /*target*/) {
+      targets.push_back(random_tensor({1003}, 1).to(dtype));
+      tensor::cpu::ema_update(std::vector<EmaPair>{{targets.back(), random_tensor({1003}, 2).to(dtype)}},
+                              0.99);
+    });
+    for (const auto& each : targets) expect_same_bits(each, targets.front());
   }
 }
 

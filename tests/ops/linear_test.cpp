@@ -1,7 +1,13 @@
 #include "tensor/ops/linear.h"
 
+#include <cmath>
+#include <limits>
+#include <string>
+
 #include "autograd/ops.h"
+#include "tensor/cpu/microkernel.h"
 #include "tests/ops/op_table.h"
+#include "tests/support/vector_targets.h"
 
 namespace dcl::test {
 namespace {
@@ -59,6 +65,57 @@ TEST(Linear, LargeValues) {
   expect_close(cpu::linear(x, weight, bias), expected, {1e-12, 1e-13});
   expect_close(cpu::linear(x.to(DType::float32), weight.to(DType::float32), bias.to(DType::float32)),
                expected, {1e-5, 1e-5});
+}
+
+Tensor transposed(const Tensor& x) {
+  Tensor y = Tensor::empty({x.size(1), x.size(0)}, x.options());
+  for (std::int64_t i = 0; i < x.size(0); ++i)
+    for (std::int64_t j = 0; j < x.size(1); ++j)
+      y.data<double>()[j * x.size(0) + i] = x.data<double>()[i * x.size(1) + j];
+  return y;
+}
+
+// Few rows have kernels of their own: whole groups of eight, four and single ones, numbers that fill vectors
+// and such that do not, a number of rows for which they are too many. Of bfloat16 the weights count as
+// rounded, and so does the result.
+TEST(Linear, FewRowsOnEveryInstructionSet) {
+  struct Sizes {
+    std::int64_t rows, in, out;
+  };
+  const auto chosen = [] { return std::string(cpu::microkernel<float>().target); };
+  test::on_every_vector_target(chosen, [](const std::string& target) {
+    for (const DType dtype : {DType::float32, DType::bfloat16})
+      for (const auto& s :
+           {Sizes{1, 5, 3}, {3, 37, 70}, {13, 128, 65}, {16, 300, 129}, {32, 64, 8}, {33, 64, 9}}) {
+        const std::string name =
+            fmt::format("{} {}: {} rows, {} to {}", target, tensor::name_of(dtype), s.rows, s.in, s.out);
+        const Tensor x = random_tensor({s.rows, s.in}, 1).to(dtype);
+        const Tensor weight = random_tensor({s.out, s.in}, 2).to(DType::float32);
+        const Tensor bias = random_tensor({s.out}, 3).to(DType::float32);
+        const Tensor dy = random_tensor({s.rows, s.out}, 4).to(dtype);
+        const Tensor x64 = x.to(DType::float64), dy64 = dy.to(DType::float64);
+        const Tensor weight64 = weight.to(dtype).to(DType::float64);
+        const Tolerance sums{1e-6, 1e-5};
+        const Tolerance result = dtype == DType::float32 ? sums : Tolerance{4e-3, 1e-5};
+        expect_close(cpu::linear(x, weight, bias).to(DType::float64),
+                     reference(x64, weight64, bias.to(DType::float64)), result, name);
+        expect_close(cpu::linear_backward_x(dy, weight).to(DType::float64),
+                     reference(dy64, transposed(weight64), {}), result, name);
+        expect_close(cpu::linear_backward_weight(dy, x).to(DType::float64),
+                     reference(transposed(dy64), transposed(x64), {}), sums, name);
+      }
+  });
+}
+
+TEST(Linear, FewRowsKeepNan) {
+  const Tensor x = Tensor::full({2, 40}, 1, {DType::bfloat16, {}});
+  Tensor weight = Tensor::full({3, 40}, 1);
+  weight.data<float>()[40 + 7] = std::numeric_limits<float>::quiet_NaN();
+  weight.data<float>()[80 + 39] = std::numeric_limits<float>::infinity();
+  const auto y = cpu::linear(x, weight, {}).to_vector<double>();
+  EXPECT_EQ(y[0], 40);
+  EXPECT_TRUE(std::isnan(y[1]));
+  EXPECT_EQ(y[2], std::numeric_limits<double>::infinity());
 }
 
 TEST(Linear, Empty) {

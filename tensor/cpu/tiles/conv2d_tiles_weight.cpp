@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "tensor/cpu/ranges.h"
 #include "tensor/cpu/row_sums.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/cpu/tiles/conv2d_tiles.h"
@@ -13,8 +14,6 @@
 namespace dcl::tensor::cpu {
 
 namespace {
-
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 // Rows of a piece of gathered ones; in bfloat16 more where the threads meet after each.
 constexpr std::int64_t kRows = 512;

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "tensor/cpu/features.h"
+#include "tensor/cpu/ranges.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/cpu/tiles/overlapped_rows.h"
 #include "tensor/cpu/tiles/padded_copy.h"
@@ -12,8 +13,6 @@
 namespace dcl::tensor::cpu {
 
 namespace {
-
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 // A task's left operand leaves room for a small right one (tile_task.h) in the second-level cache.
 std::int64_t left_bytes() { return second_level_cache() / 2; }

@@ -11,16 +11,12 @@
 
 #include "tensor/cpu/features.h"
 #include "tensor/cpu/im2col.h"
+#include "tensor/cpu/ranges.h"
 #include "tensor/cpu/tiles/padded_copy.h"
 #include "tensor/cpu/tiles/row_operands.h"
 #include "tensor/cpu/tiles/tile_kernel.h"
 
 namespace dcl::tensor::cpu {
-
-struct Range {
-  std::int64_t begin, end;
-  std::int64_t size() const { return end - begin; }
-};
 
 /// Element (o,k) goes to data[o·stride + k].
 struct WeightResult {

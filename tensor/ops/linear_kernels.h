@@ -1,0 +1,36 @@
+// The three products of a linear layer for a few rows, as the global heads have: weights or their gradient
+// are most of what is read or written, so each is touched once and nothing is packed. Compiled for several
+// instruction sets; the best one for this processor is chosen at run time. Sums are of float32, in an order
+// that depends on the sizes only.
+#pragma once
+
+#include <cstdint>
+
+namespace dcl::tensor::cpu {
+
+/// Up to this many rows these are faster than products of packed operands.
+inline constexpr std::int64_t kFewRows = 32;
+
+/// Numbers of row r begin at data[r·stride].
+template <class T>
+struct RowsOf {
+  T* data;
+  std::int64_t stride;
+};
+
+struct FewRowsKernels {
+  /// y[m,o] = Σ_i x[m,i]·w[o,i], m < rows, o < out, i < in
+  void (*forward)(std::int64_t rows, std::int64_t out, std::int64_t in, RowsOf<const float> x,
+                  RowsOf<const float> w, RowsOf<float> y);
+  /// dx[m,i] = Σ_o dy[m,o]·w[o,i]
+  void (*backward_x)(std::int64_t rows, std::int64_t out, std::int64_t in, RowsOf<const float> dy,
+                     RowsOf<const float> w, RowsOf<float> dx);
+  /// dw[o,i] = Σ_m dy[m,o]·x[m,i]
+  void (*backward_weight)(std::int64_t rows, std::int64_t out, std::int64_t in, RowsOf<const float> dy,
+                          RowsOf<const float> x, RowsOf<float> dw);
+};
+
+/// With `rounded` weights are rounded to bfloat16 as they are read.
+const FewRowsKernels& few_rows_kernels(bool rounded);
+
+}  // namespace dcl::tensor::cpu
