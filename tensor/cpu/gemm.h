@@ -3,8 +3,9 @@
 //   c = alpha · op(a) · op(b) + beta · c        op(a) [m,k], op(b) [k,n], c [m,n]
 //
 // By OpenBLAS where the build has it and cpu_level() allows the kernels that it picked, else by Eigen. Where
-// those are for a lesser processor than this one (a new one that OpenBLAS does not know, or Eigen), products
-// of 32 rows, columns and terms and more go by the microkernel of the convolutions, if fast_paths().
+// those are for a lesser processor than this one (OpenBLAS does not know it, or OPENBLAS_CORETYPE names
+// another; or it is Eigen), products of 32 rows, columns and terms and more go by the microkernel of the
+// convolutions, if fast_paths().
 #pragma once
 
 #include <cstdint>
