@@ -26,6 +26,7 @@ void copy(const void* source, std::int64_t pitch, std::int64_t runs, std::int64_
   auto* to = static_cast<std::uint8_t*>(out);
   for (std::int64_t run = 0; run < runs; ++run, from += pitch, to += bytes) {
     for (std::int64_t i = 0; i < whole; i += lanes) hn::StoreU(hn::LoadU(d, from + i), d, to + i);
+    if (whole == bytes) continue;
     // Without masks for memory (below AVX-512) such an access would touch what lies behind.
     if (HWY_MEM_OPS_MIGHT_FAULT)
       std::copy(from + whole, from + bytes, to + whole);
