@@ -20,7 +20,7 @@ TEST(CopyRuns, CopiesThePiecesAndNothingElse) {
     for (const std::int64_t bytes : {1, 15, 16, 18, 31, 32, 42, 63, 64, 65, 84, 150})
       for (const std::int64_t runs : {1, 2, 7}) {
         const std::int64_t pitch = bytes + 3;
-        std::vector<std::uint8_t> source(static_cast<std::size_t>(pitch * runs));
+        std::vector<std::uint8_t> source(static_cast<std::size_t>(pitch * (runs - 1) + bytes));  // no more
         std::iota(source.begin(), source.end(), std::uint8_t{1});
         std::vector<std::uint8_t> out(static_cast<std::size_t>(bytes * runs + 64), 255);
         auto expected = out;
