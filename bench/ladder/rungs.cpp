@@ -3,6 +3,7 @@
 #include "tensor/cpu/conv2d_fast.h"
 #include "tensor/cpu/features.h"
 #include "tensor/cpu/tiles/conv2d_tiles.h"
+#include "tensor/cpu/tiles/tile_kernel.h"
 #include "tensor/cpu/winograd.h"
 
 namespace dcl::bench {
@@ -98,7 +99,10 @@ std::vector<Rung> rungs_of(const Problem& p) {
     rungs.push_back({"the same, weight packed before", packed_before(p), kProduct});
   if (cpu::winograd_fits(p.sizes))
     rungs.push_back({"Winograd F(4x4, 3x3)", [p] { return winograd(p); }, kWinograd});
-  rungs.push_back({"six bfloat16 products by tiles", [p] { return tiles<float>(p); }, kSixProducts});
+  const auto path = cpu::tile_path();
+  const bool amx = path == cpu::TilePath::amx || path == cpu::TilePath::amx_emulated;
+  rungs.push_back(
+      {"six bfloat16 products by tiles", [p] { return tiles<float>(p); }, amx ? kProduct : kSixProducts});
   const Problem halves{p.sizes, p.pass, p.x.to(DType::bfloat16), p.weight, p.dy.to(DType::bfloat16)};
   rungs.push_back({"bfloat16 by tiles", [halves] { return tiles<bfloat16>(halves); }, 0, kBfloat16});
   return rungs;

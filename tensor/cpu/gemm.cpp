@@ -49,22 +49,17 @@ bool openblas_multiplies() {
 // Below this many rows, columns or terms packing costs more than it gains.
 constexpr std::int64_t kMinPacked = 32;
 
-// Of the whole product, whatever ranges it is cut to.
 bool packs(std::int64_t m, std::int64_t n, std::int64_t k) {
   static const bool falls_short =
       library_falls_short(openblas_multiplies() ? openblas_core() : std::string(), cpu_level());
   return falls_short && fast_paths() && std::min({m, n, k}) >= kMinPacked;
 }
 
+// For the whole product, whatever ranges it is cut to.
 template <class T>
-void multiply(const Product<T>& product, bool packed) {
-  if (packed) {
-    packed_product(product);
-  } else if (openblas_multiplies()) {
-    openblas_product(product);
-  } else {
-    eigen_product(product);
-  }
+MultiplyProduct<T> multiplier_of(const Product<T>& p) {
+  if (packs(p.m, p.n, p.k)) return packed_product<T>;
+  return openblas_multiplies() ? openblas_product<T> : eigen_product<T>;
 }
 
 // Work below this many multiplications is not worth waking another thread.
@@ -84,39 +79,44 @@ void gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, st
           const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T beta, T* c, std::int64_t ldc) {
   if (m <= 0 || n <= 0) return;
   if (k <= 0) return scale(m, n, beta, c, ldc);
-  multiply<T>({transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc}, packs(m, n, k));
+  const Product<T> product{transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc};
+  multiplier_of(product)(product);
+}
+
+template <class T>
+void share_product(const Product<T>& product, MultiplyProduct<T> multiply) {
+  const bool by_rows = product.m >= product.n;
+  const std::int64_t length = by_rows ? product.m : product.n;
+  const std::int64_t panels = (length + kPanel - 1) / kPanel;
+  const std::int64_t per_panel =
+      std::max<std::int64_t>(1, kPanel * product.k * (by_rows ? product.n : product.m));
+  const std::int64_t most = panels / (kMinProducts / per_panel + 1);
+  // Each range packs the other operand anew.
+  parallel_ranges(panels, std::min(most, dear_tasks()), [&](std::int64_t first, std::int64_t last) {
+    Product<T> part = product;
+    const std::int64_t begin = first * kPanel;
+    const std::int64_t count = std::min(last * kPanel, length) - begin;
+    if (by_rows) {
+      part.m = count;
+      part.a += begin * (part.transpose_a ? 1 : part.lda);
+      part.c += begin * part.ldc;
+    } else {
+      part.n = count;
+      part.b += begin * (part.transpose_b ? part.ldb : 1);
+      part.c += begin;
+    }
+    multiply(part);
+  });
 }
 
 template <class T>
 void parallel_gemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
                    T alpha, const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T beta, T* c,
                    std::int64_t ldc) {
-  const bool by_rows = m >= n;
-  const std::int64_t length = by_rows ? m : n;
-  const std::int64_t panels = (length + kPanel - 1) / kPanel;
-  const std::int64_t per_panel = std::max<std::int64_t>(1, kPanel * k * (by_rows ? n : m));
-  const std::int64_t most = panels / (kMinProducts / per_panel + 1);
-  const bool packed = packs(m, n, k);
-  // Each range packs the other operand anew.
-  parallel_ranges(panels, std::min(most, dear_tasks()), [&](std::int64_t first, std::int64_t last) {
-    Product<T> part{transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc};
-    const std::int64_t begin = first * kPanel;
-    const std::int64_t count = std::min(last * kPanel, length) - begin;
-    if (by_rows) {
-      part.m = count;
-      part.a += begin * (transpose_a ? 1 : lda);
-      part.c += begin * ldc;
-    } else {
-      part.n = count;
-      part.b += begin * (transpose_b ? ldb : 1);
-      part.c += begin;
-    }
-    if (k > 0) {
-      multiply(part, packed);
-    } else {
-      scale(part.m, part.n, beta, part.c, ldc);
-    }
-  });
+  if (m <= 0 || n <= 0) return;
+  if (k <= 0) return scale(m, n, beta, c, ldc);
+  const Product<T> product{transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc};
+  share_product(product, multiplier_of(product));
 }
 
 std::string gemm_library() {
@@ -124,6 +124,8 @@ std::string gemm_library() {
   return packs(kMinPacked, kMinPacked, kMinPacked) ? "packed tiles, small ones " + library : library;
 }
 
+template void share_product<float>(const Product<float>&, void (*)(const Product<float>&));
+template void share_product<double>(const Product<double>&, void (*)(const Product<double>&));
 template void gemm<float>(bool, bool, std::int64_t, std::int64_t, std::int64_t, float, const float*,
                           std::int64_t, const float*, std::int64_t, float, float*, std::int64_t);
 template void parallel_gemm<float>(bool, bool, std::int64_t, std::int64_t, std::int64_t, float, const float*,

@@ -1,5 +1,5 @@
 // Who may compute gemm's product (gemm.h): two libraries, and the microkernel of the convolutions. Each on
-// the calling thread.
+// the calling thread, and shared out over threads.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +37,15 @@ void openblas_product(const Product<T>& p);
 /// anew in each call: that pays for products of some size only.
 template <class T>
 void packed_product(const Product<T>& p);
+
+/// One of the three above.
+template <class T>
+using MultiplyProduct = void (*)(const Product<T>& product);
+
+/// The product cut into ranges of rows or of columns of c, whichever there are more of, each by `multiply` on
+/// a thread.
+template <class T>
+void share_product(const Product<T>& product, MultiplyProduct<T> multiply);
 
 /// Whether kernels of OpenBLAS's `core` (openblas_core(), "" stands for Eigen) use less of a processor of
 /// `level` than its vectors: then packed_product is the faster one.

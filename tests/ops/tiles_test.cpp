@@ -47,6 +47,7 @@ const std::vector<Row>& rows() {
                                     {{2, 6, 6, 64}, 64, 3, {.padding = 1, .groups = 2}},
                                     {{2, 5, 4, 64}, 200, 3, {.padding = 1}},
                                     {{1, 7, 7, 64}, 330, 1, {}},
+                                    {{64, 1, 1, 1024}, 96, 3, {.padding = 1}},  // besides in several bands
                                     {{1, 1, 1, 1}, 1, 1, {}},
                                     {{1, 30, 30, 7}, 5, 2, {.stride = 3}},
                                     {{1, 75, 80, 3}, 64, 7, {.stride = 2, .padding = 3}},
