@@ -43,18 +43,20 @@ Variable gather_rows(const Variable& x, const Tensor& index);
 // products
 Variable matmul(const Variable& a, const Variable& b, const tensor::MatmulParams& params = {});
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias = {});
+/// `moments`, where given, become those of the result where they come with it, else undefined: on the CPU.
 Variable conv2d(const Variable& x, const Variable& weight, const Variable& bias = {},
-                const tensor::Conv2dParams& params = {});
+                const tensor::Conv2dParams& params = {}, tensor::ChannelMoments* moments = nullptr);
 
 // pictures, [N,H,W,C]
 Variable max_pool2d(const Variable& x, const tensor::MaxPool2dParams& params);
 Variable adaptive_avg_pool2d(const Variable& x, std::int64_t out_h, std::int64_t out_w);
 Variable upsample_bilinear2d(const Variable& x, const tensor::UpsampleParams& params);
 
-// normalisation; `stats` is updated in training mode, `residual` may be undefined
+// normalisation; `stats` is updated in training mode, `residual` may be undefined, and so may the `moments` of
+// x, which are conv2d's
 Variable batch_norm_act(const Variable& x, const Variable& weight, const Variable& bias,
                         tensor::RunningStats& stats, const tensor::BatchNormParams& params,
-                        const Variable& residual = {});
+                        const Variable& residual = {}, const tensor::ChannelMoments& moments = {});
 Variable normalize(const Variable& x, double eps = 1e-12);  // L2, over the last dimension
 
 // losses

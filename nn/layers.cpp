@@ -16,6 +16,13 @@ Conv2d::Conv2d(const Conv2dOptions& options, tensor::TensorOptions tensors) : pa
 
 Variable Conv2d::forward(const Variable& x) { return autograd::conv2d(x, weight, bias, params_); }
 
+NormInput Conv2d::forward_for(const BatchNorm2d& next, const Variable& x) {
+  if (!next.wants_moments()) return forward(x);
+  tensor::ChannelMoments moments;
+  Variable y = autograd::conv2d(x, weight, bias, params_, &moments);
+  return {std::move(y), std::move(moments)};
+}
+
 Linear::Linear(std::int64_t in_features, std::int64_t out_features, tensor::TensorOptions tensors) {
   check(in_features > 0 && out_features > 0, "linear: {} inputs and {} outputs: both must be positive",
         in_features, out_features);
@@ -39,15 +46,15 @@ BatchNorm2d::BatchNorm2d(const BatchNorm2dOptions& options, tensor::TensorOption
   num_batches_tracked_ = add_buffer("num_batches_tracked", Tensor::zeros({}, {tensor::DType::int64, {}}));
 }
 
-Variable BatchNorm2d::normalise(const Variable& x, bool relu, const Variable& residual) {
+Variable BatchNorm2d::normalise(const NormInput& input, bool relu, const Variable& residual) {
   if (training()) ++*num_batches_tracked_.data<std::int64_t>();
-  return autograd::batch_norm_act(x, weight, bias, stats_,
+  return autograd::batch_norm_act(input.x, weight, bias, stats_,
                                   {.training = training(),
                                    .momentum = options_.momentum,
                                    .eps = options_.eps,
                                    .relu = relu,
                                    .groups = training() ? options_.groups : 1},
-                                  residual);
+                                  residual, input.moments);
 }
 
 Sequential::Sequential(std::vector<std::unique_ptr<Layer>> layers) : layers_(std::move(layers)) {

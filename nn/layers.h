@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "nn/module.h"
@@ -20,11 +21,23 @@ struct Conv2dOptions {
   bool bias = false;
 };
 
+/// What batch normalisation takes: x, and of its channels' moments what whoever made x knows.
+struct NormInput {
+  NormInput(Variable input, tensor::ChannelMoments known = {})  // NOLINT(google-explicit-constructor)
+      : x(std::move(input)), moments(std::move(known)) {}
+  Variable x;
+  tensor::ChannelMoments moments;
+};
+
+class BatchNorm2d;
+
 /// x [N,H,W,in_channels] -> [N,Ho,Wo,out_channels]; weight [out,k,k,in/groups], bias [out] or none.
 class Conv2d final : public Layer {
  public:
   explicit Conv2d(const Conv2dOptions& options, tensor::TensorOptions tensors = {});
   Variable forward(const Variable& x) override;
+  /// The same for `next` to normalise: with the moments of the result where it wants them.
+  NormInput forward_for(const BatchNorm2d& next, const Variable& x);
   Variable weight;
   Variable bias;  // undefined without
 
@@ -61,17 +74,20 @@ class BatchNorm2d final : public Layer {
   explicit BatchNorm2d(const BatchNorm2dOptions& options, tensor::TensorOptions tensors = {});
   /// Normalisation alone.
   Variable forward(const Variable& x) override { return normalise(x, false, {}); }
-  Variable forward_relu(const Variable& x) { return normalise(x, true, {}); }
+  Variable forward(const NormInput& input) { return normalise(input, false, {}); }
+  Variable forward_relu(const NormInput& input) { return normalise(input, true, {}); }
   /// relu(bn(x) + residual)
-  Variable forward_add_relu(const Variable& x, const Variable& residual) {
-    return normalise(x, true, residual);
+  Variable forward_add_relu(const NormInput& input, const Variable& residual) {
+    return normalise(input, true, residual);
   }
+  /// True where forward reads the moments of all rows of its input.
+  bool wants_moments() const { return training() && options_.groups == 1; }
 
   Variable weight;
   Variable bias;
 
  private:
-  Variable normalise(const Variable& x, bool relu, const Variable& residual);
+  Variable normalise(const NormInput& input, bool relu, const Variable& residual);
 
   BatchNorm2dOptions options_;
   tensor::RunningStats stats_;

@@ -66,6 +66,8 @@ class ResidualBlock : public Layer {
     auto shortcut_conv =
         std::make_unique<Conv2d>(conv(o.in_channels, o.out_channels, 1, o.stride), o.net.tensors);
     auto shortcut_norm = std::make_unique<BatchNorm2d>(norm(o.out_channels, o.net), o.net.tensors);
+    shortcut_conv_ = shortcut_conv.get();
+    shortcut_norm_ = shortcut_norm.get();
     downsample_ = sequential(std::move(shortcut_conv), std::move(shortcut_norm));
   }
 
@@ -74,10 +76,14 @@ class ResidualBlock : public Layer {
   void add_shortcut() {
     if (downsample_) add_module("downsample", *downsample_);
   }
-  Variable shortcut(const Variable& x) { return downsample_ ? downsample_->forward(x) : x; }
+  Variable shortcut(const Variable& x) {
+    return downsample_ ? shortcut_norm_->forward(shortcut_conv_->forward_for(*shortcut_norm_, x)) : x;
+  }
 
  private:
-  std::unique_ptr<Sequential> downsample_;
+  std::unique_ptr<Sequential> downsample_;  // the two below
+  Conv2d* shortcut_conv_ = nullptr;
+  BatchNorm2d* shortcut_norm_ = nullptr;
 };
 
 namespace {
@@ -98,8 +104,8 @@ class BasicBlock final : public ResidualBlock {
     add_shortcut();
   }
   Variable forward(const Variable& x) override {
-    const Variable y = bn1_.forward_relu(conv1_.forward(x));
-    return bn2_.forward_add_relu(conv2_.forward(y), shortcut(x));
+    const Variable y = bn1_.forward_relu(conv1_.forward_for(bn1_, x));
+    return bn2_.forward_add_relu(conv2_.forward_for(bn2_, y), shortcut(x));
   }
 
  private:
@@ -129,9 +135,9 @@ class Bottleneck final : public ResidualBlock {
     add_shortcut();
   }
   Variable forward(const Variable& x) override {
-    Variable y = bn1_.forward_relu(conv1_.forward(x));
-    y = bn2_.forward_relu(conv2_.forward(y));
-    return bn3_.forward_add_relu(conv3_.forward(y), shortcut(x));
+    Variable y = bn1_.forward_relu(conv1_.forward_for(bn1_, x));
+    y = bn2_.forward_relu(conv2_.forward_for(bn2_, y));
+    return bn3_.forward_add_relu(conv3_.forward_for(bn3_, y), shortcut(x));
   }
 
  private:
@@ -188,7 +194,7 @@ ResNet::ResNet(const std::string& arch_name, const ResNetOptions& options)
 ResNet::~ResNet() = default;
 
 Variable ResNet::forward(const Variable& pictures) {
-  Variable x = bn1_.forward_relu(conv1_.forward(pictures));
+  Variable x = bn1_.forward_relu(conv1_.forward_for(bn1_, pictures));
   x = autograd::max_pool2d(x, {.kernel = 3, .stride = 2, .padding = 1});
   for (const auto& stage : stages_) x = stage->forward(x);
   return x;

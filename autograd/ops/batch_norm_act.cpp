@@ -6,13 +6,13 @@ namespace dcl::autograd {
 
 Variable batch_norm_act(const Variable& x, const Variable& weight, const Variable& bias,
                         tensor::RunningStats& stats, const tensor::BatchNormParams& params,
-                        const Variable& residual) {
+                        const Variable& residual, const tensor::ChannelMoments& moments) {
   check(x.defined(), "batch_norm_act: x is undefined");
   check(weight.defined(), "batch_norm_act: weight is undefined");
   check(bias.defined(), "batch_norm_act: bias is undefined");
   const Tensor residual_value = residual.defined() ? residual.value() : Tensor();
   auto out = DCL_ON_DEVICE(x.value().device(), batch_norm_act(x.value(), weight.value(), bias.value(), stats,
-                                                              params, residual_value));
+                                                              params, residual_value, moments));
   // All but x and, with a residual, y, which may be made again.
   const tensor::BatchNormSaved kept{{}, weight.value(), bias.value(), out.mean, out.invstd, {}};
   const auto with_x = [kept, x = x.save()] {

@@ -38,7 +38,7 @@ Tensor packed(const Problem& p) {
   const float* const weight = p.weight.data<float>();
   const float* const dy = p.dy.data<float>();
   auto* const to = result.data<float>();
-  if (p.pass == Pass::forward) cpu::conv2d_fast<float>(p.sizes, x, weight, nullptr, to);
+  if (p.pass == Pass::forward) cpu::conv2d_fast<float>(p.sizes, x, weight, {}, to);
   if (p.pass == Pass::input_gradient) cpu::conv2d_backward_input_fast(p.sizes, dy, weight, to);
   if (p.pass == Pass::weight_gradient) cpu::conv2d_backward_weight_fast(p.sizes, dy, x, to);
   return result;
@@ -58,7 +58,7 @@ Tensor winograd(const Problem& p) {
   const float* const weight = p.weight.data<float>();
   const float* const dy = p.dy.data<float>();
   auto* const to = result.data<float>();
-  if (p.pass == Pass::forward) cpu::conv2d_winograd<float>(p.sizes, x, weight, nullptr, to);
+  if (p.pass == Pass::forward) cpu::conv2d_winograd<float>(p.sizes, x, weight, {}, to);
   if (p.pass == Pass::input_gradient) cpu::conv2d_backward_input_winograd(p.sizes, dy, weight, to);
   if (p.pass == Pass::weight_gradient) cpu::conv2d_backward_weight_winograd(p.sizes, dy, x, to);
   return result;
@@ -70,7 +70,7 @@ Tensor tiles(const Problem& p) {
   constexpr DType kActivations = tensor::dtype_of<T>;
   Tensor result = p.result(p.pass == Pass::weight_gradient ? DType::float32 : kActivations);
   const float* const weight = p.weight.data<float>();
-  if (p.pass == Pass::forward) cpu::conv2d_tiles(p.sizes, p.x.data<T>(), weight, nullptr, result.data<T>());
+  if (p.pass == Pass::forward) cpu::conv2d_tiles(p.sizes, p.x.data<T>(), weight, {}, result.data<T>());
   if (p.pass == Pass::input_gradient)
     cpu::conv2d_backward_input_tiles(p.sizes, p.dy.data<T>(), weight, result.data<T>());
   if (p.pass == Pass::weight_gradient)

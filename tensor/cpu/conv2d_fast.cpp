@@ -44,15 +44,14 @@ void input_gradient_phase(const Conv2dSizes& z, const T* dy, const T* weight, T*
 }  // namespace
 
 template <class T>
-void conv2d_fast(const Conv2dSizes& z, const T* x, const T* weight, const T* bias, T* y) {
+void conv2d_fast(const Conv2dSizes& z, const T* x, const T* weight, const Epilogue<T>& end, T* y) {
   const std::int64_t depth = z.kernel_h * z.kernel_w * z.group_in();
   for (std::int64_t g = 0; g < z.params.groups; ++g) {
     Windows<T> windows = forward_windows(z, x, g);
     const std::int64_t unit = skip_border(windows, z.batch);
     const T* const group_weight = weight + g * z.group_out() * depth;
     const auto packed = PackedMatrix<T>::from_transposed(depth, z.group_out(), unit, group_weight);
-    window_product<T>(windows, z.out_rows(), packed, Epilogue<T>{.bias = bias}.from(g * z.group_out()),
-                      forward_grid(z, y, g));
+    window_product<T>(windows, z.out_rows(), packed, end.from(g * z.group_out()), forward_grid(z, y, g));
   }
 }
 
@@ -90,9 +89,11 @@ template void conv2d_fast<float>(const Conv2dSizes&, const float*, const std::ve
                                  const Epilogue<float>&, float*);
 template void conv2d_fast<double>(const Conv2dSizes&, const double*, const std::vector<PackedMatrix<double>>&,
                                   const Epilogue<double>&, double*);
-template void conv2d_fast<float>(const Conv2dSizes&, const float*, const float*, const float*, float*);
+template void conv2d_fast<float>(const Conv2dSizes&, const float*, const float*, const Epilogue<float>&,
+                                 float*);
 template void conv2d_backward_input_fast<float>(const Conv2dSizes&, const float*, const float*, float*);
-template void conv2d_fast<double>(const Conv2dSizes&, const double*, const double*, const double*, double*);
+template void conv2d_fast<double>(const Conv2dSizes&, const double*, const double*, const Epilogue<double>&,
+                                  double*);
 template void conv2d_backward_input_fast<double>(const Conv2dSizes&, const double*, const double*, double*);
 
 }  // namespace dcl::tensor::cpu

@@ -1,6 +1,7 @@
 #include "tensor/cpu/window_product.h"
 
 #include <array>
+#include <utility>
 
 #include "tensor/cpu/multiply_tile.h"
 #include "tensor/cpu/ranges.h"
@@ -103,8 +104,10 @@ class TileProduct {
   TileProduct(const TileProduct&) = delete;
   TileProduct& operator=(const TileProduct&) = delete;
 
-  /// Strips [tile.begin, tile.end) of rows, columns of panels [first, last).
-  void run(const StripRange& tile, std::int64_t first, std::int64_t last) {
+  /// Strips [tile.begin, tile.end) of rows, columns of panels [first, last); the rows are `part` of the
+  /// epilogue's moments.
+  void run(const StripRange& tile, std::int64_t part, std::int64_t first, std::int64_t last) {
+    part_ = part;
     const std::int64_t begin = tile.grid.begin(tile.begin);
     const std::int64_t strips = tile.end - tile.begin;
     const auto strip = [&](std::int64_t i) {
@@ -145,7 +148,9 @@ class TileProduct {
     return stride * static_cast<std::int64_t>(sizeof(T)) % 64 == 0;
   }
   // True when something is left to do after the last sum.
-  bool ends_later() const { return epilogue_.residual != nullptr || epilogue_.relu; }
+  bool ends_later() const {
+    return epilogue_.residual != nullptr || epilogue_.relu || epilogue_.moments != nullptr;
+  }
 
   void locate_rows(std::int64_t begin, std::int64_t count) {
     RowCursor<T> cursor(windows_, begin);
@@ -188,10 +193,25 @@ class TileProduct {
     const T* const a = in_place_
                            ? windows_.x + (begin_ + strip.from) * windows_.pixel_stride + b_.begin(block)
                            : packed_ + strip.from * kPackedStride;
-    on_tile<T>(sizes, end.bias == nullptr, y.data(), [&](T* const* all) {
+    const auto run = [&](T* const* all) {
       kernel_.run_rows[at(rows)](a, in_place_ ? windows_.pixel_stride : kPackedStride, b_.panel(block, panel),
                                  depth, end, all);
-    });
+    };
+    if (!last_block || epilogue_.moments == nullptr)
+      on_tile<T>(sizes, end.bias == nullptr, y.data(), run);
+    else
+      add_moments(strip, column, sizes, std::exchange(end.stream, false), end.bias == nullptr, y.data(), run);
+  }
+
+  // A tile that goes to y by way of the sums.
+  template <class Run>
+  void add_moments(const Strip& strip, std::int64_t column, const TileSizes& sizes, bool stream, bool add,
+                   T* const* y, const Run& run) const {
+    SpareTile<T> spare(sizes.rows, kernel_.cols);
+    if (add) spare.load(sizes.rows, sizes.cols, y);
+    run(spare.rows());
+    epilogue_.moments->add(part_, strip.index, epilogue_.first_channel + column,
+                           TileRows<T>{spare.rows(), sizes.rows, sizes.cols, y, stream});
   }
 
   // Rows of y and of the residual lie far apart, each in a place of its own, where the processor does not
@@ -238,6 +258,7 @@ class TileProduct {
                         whole_lines(grid_.pixel_stride) && whole_lines(grid_.row_stride) &&
                         whole_lines(grid_.image_stride);
   std::int64_t begin_ = 0;  // first row of the tile
+  std::int64_t part_ = 0;
   Tensor storage_;
   T* packed_;
   std::array<std::int64_t, kMostRows> offsets_{};  // of the rows in y
@@ -264,16 +285,17 @@ struct Shares {
   std::int64_t tiles, groups;
 };
 
-Shares shares_of(const StripGrid& grid, std::int64_t cols, std::int64_t panels) {
+Shares shares_of(const StripGrid& grid, std::int64_t cols, std::int64_t panels, bool with_moments) {
   const std::int64_t threads = num_threads();
   const std::int64_t tiles = divide_up(grid.rows, kTileRows);
   if (cols <= grid.rows) {
     // Every thread reads all of b.
-    const std::int64_t most = std::min(grid.strips, std::max(tiles, dear_tasks()));
+    const std::int64_t most = std::min(grid.strips, std::max(tiles, row_tasks(with_moments)));
     return {most, std::min(panels, divide_up(threads, most))};
   }
   // b is the larger operand: every task reads its own columns of it, and gathers all rows.
   const std::int64_t groups = std::min(panels, dear_tasks());
+  if (with_moments) return {tiles, groups};
   return {std::max(tiles, std::min(grid.strips, divide_up(threads, groups))), groups};
 }
 
@@ -287,16 +309,18 @@ void window_product(const Windows<T>& windows, std::int64_t rows, const PackedMa
   if (b.depth() == 0 && epilogue.bias == nullptr) return fill_zeros(windows, rows, b.cols(), grid);
   Tensor padded_bias = Tensor::zeros({b.panels() * kernel.cols}, {dtype_of<T>, {}});
   if (epilogue.bias != nullptr) std::copy_n(epilogue.bias, b.cols(), padded_bias.data<T>());
-  const Epilogue<T> padded{padded_bias.data<T>(), epilogue.residual, epilogue.relu};
+  Epilogue<T> padded = epilogue;
+  padded.bias = padded_bias.data<T>();
 
   const StripGrid strips{rows, divide_up(rows, kernel.rows)};
-  const Shares shares = shares_of(strips, b.cols(), b.panels());
+  const Shares shares = shares_of(strips, b.cols(), b.panels(), epilogue.moments != nullptr);
+  if (epilogue.moments != nullptr) epilogue.moments->set_parts(shares.tiles);
   parallel_items(shares.tiles * shares.groups, [&](Items& items) {
     TileProduct<T> product(windows, b, padded, grid);
     for (std::int64_t task = 0; items.take(task);) {
       const std::int64_t tile = task % shares.tiles;
       const std::int64_t group = task / shares.tiles;
-      product.run({strips, strips.strips * tile / shares.tiles, strips.strips * (tile + 1) / shares.tiles},
+      product.run({strips, strips.strips * tile / shares.tiles, strips.strips * (tile + 1) / shares.tiles}, tile,
                   b.panels() * group / shares.groups, b.panels() * (group + 1) / shares.groups);
     }
   });

@@ -20,9 +20,10 @@ constexpr std::int64_t kPadding = 16;
 // transformed kernels, which then lie far away, are fetched less often.
 std::int64_t tiles_at_once(std::int64_t channels) { return channels <= 64 ? 56 : channels <= 128 ? 84 : 112; }
 
-// Some of the tiles, and some of the panels of output channels.
+// Some of the tiles, which are a part of the epilogue's moments, and some of the panels of output channels.
 struct Share {
   std::int64_t begin, end;
+  std::int64_t part;
   std::int64_t first_panel, last_panel;
 };
 
@@ -63,6 +64,8 @@ class TileRun {
   }
 
  private:
+  using TilePixels = std::array<T*, kWinogradOut * kWinogradOut>;
+
   // m = v · u for the columns of a panel, in strips of about the same height.
   void multiply(std::int64_t panel, std::int64_t count) {
     const TileEnd<T> overwrite{.bias = std::as_const(outside_).template data<T>()};
@@ -89,7 +92,7 @@ class TileRun {
                        .relu = epilogue_.relu};
     for (std::int64_t t = share.begin; t < share.end; ++t) {
       // Pixels of a tile that hangs over the edge go nowhere.
-      const auto pixels = tiles_.pixels<kWinogradOut>(panel_of(y_.data), t, 0, nowhere_.template data<T>());
+      const TilePixels pixels = tiles_.pixels<kWinogradOut>(panel_of(y_.data), t, 0, nowhere_.template data<T>());
       std::array<const T*, kWinogradOut * kWinogradOut> residual;
       if (epilogue_.residual != nullptr) {
         residual = tiles_.pixels<kWinogradOut>(panel_of(epilogue_.residual), t, 0,
@@ -98,7 +101,17 @@ class TileRun {
       }
       winograd_kernels<T>().output(m_.template data<T>() + (t - share.begin) * u_.width(), m_plane_,
                                    u_.filled(panel), end, pixels.data());
+      if (epilogue_.moments != nullptr) add_moments(pixels, panel, share.part, t - share.begin);
     }
+  }
+
+  // Of the pixels of a tile that the picture has.
+  void add_moments(const TilePixels& pixels, std::int64_t panel, std::int64_t part, std::int64_t index) const {
+    std::array<const T*, kWinogradOut * kWinogradOut> rows;
+    const auto end = std::copy_if(pixels.begin(), pixels.end(), rows.begin(),
+                                  [&](const T* pixel) { return pixel != nowhere_.template data<T>(); });
+    epilogue_.moments->add(part, index, epilogue_.first_channel + panel * u_.width(),
+                           TileRows<T>{rows.data(), end - rows.begin(), u_.filled(panel)});
   }
 
   const Microkernel<T>& kernel_ = microkernel<T>();
@@ -123,16 +136,18 @@ void run_tiles(const Pictures<const T>& x, std::int64_t padding, const Transform
   // Where there are fewer tiles than channels, the transformed kernels are the larger operand: each task
   // reads its own part of them, and transforms all tiles of a chunk.
   const bool by_panels = tiles.total() < u.cols();
-  const std::int64_t groups = by_panels ? std::min(u.panels(), dear_tasks()) : 1;
-  const std::int64_t chunks =
-      by_panels ? least
-                : std::min(divide_up(tiles.total(), microkernel<T>().rows), std::max(least, dear_tasks()));
+  const std::int64_t chunks = by_panels ? least
+                                        : std::min(divide_up(tiles.total(), microkernel<T>().rows),
+                                                   std::max(least, row_tasks(epilogue.moments != nullptr)));
+  const std::int64_t groups =
+      std::min(u.panels(), by_panels ? dear_tasks() : divide_up(num_threads(), chunks));
+  if (epilogue.moments != nullptr) epilogue.moments->set_parts(chunks);
   parallel_items(chunks * groups, [&](Items& items) {
     TileRun<T> run(x, padding, u, epilogue, y, tiles, divide_up(tiles.total(), chunks));
     for (std::int64_t task = 0; items.take(task);) {
       const std::int64_t chunk = task / groups;
       const std::int64_t group = task % groups;
-      run.run({tiles.total() * chunk / chunks, tiles.total() * (chunk + 1) / chunks,
+      run.run({tiles.total() * chunk / chunks, tiles.total() * (chunk + 1) / chunks, chunk,
                u.panels() * group / groups, u.panels() * (group + 1) / groups});
     }
   });
@@ -162,9 +177,8 @@ bool winograd_pays(const Conv2dSizes& z) {
 }
 
 template <class T>
-void conv2d_winograd(const Conv2dSizes& z, const T* x, const T* weight, const T* bias, T* y) {
-  conv2d_winograd<T>(z, x, TransformedWeights<T>::forward(z.in_channels, z.out_channels, weight),
-                     {.bias = bias}, y);
+void conv2d_winograd(const Conv2dSizes& z, const T* x, const T* weight, const Epilogue<T>& end, T* y) {
+  conv2d_winograd<T>(z, x, TransformedWeights<T>::forward(z.in_channels, z.out_channels, weight), end, y);
 }
 
 template <class T>
@@ -186,10 +200,11 @@ template void conv2d_winograd<float>(const Conv2dSizes&, const float*, const Tra
                                      const Epilogue<float>&, float*);
 template void conv2d_winograd<double>(const Conv2dSizes&, const double*, const TransformedWeights<double>&,
                                       const Epilogue<double>&, double*);
-template void conv2d_winograd<float>(const Conv2dSizes&, const float*, const float*, const float*, float*);
+template void conv2d_winograd<float>(const Conv2dSizes&, const float*, const float*, const Epilogue<float>&,
+                                     float*);
 template void conv2d_backward_input_winograd<float>(const Conv2dSizes&, const float*, const float*, float*);
-template void conv2d_winograd<double>(const Conv2dSizes&, const double*, const double*, const double*,
-                                      double*);
+template void conv2d_winograd<double>(const Conv2dSizes&, const double*, const double*,
+                                      const Epilogue<double>&, double*);
 template void conv2d_backward_input_winograd<double>(const Conv2dSizes&, const double*, const double*,
                                                      double*);
 

@@ -19,10 +19,10 @@ bool winograd_fits(const Conv2dSizes& z);
 bool winograd_pays(const Conv2dSizes& z);
 
 // As the functions of the same names in tensor/ops/conv2d.h, on arrays whose sizes have been checked. Each
-// overwrites all of its result. `bias` may be null. T is float or double.
+// overwrites all of its result. T is float or double.
 
 template <class T>
-void conv2d_winograd(const Conv2dSizes& z, const T* x, const T* weight, const T* bias, T* y);
+void conv2d_winograd(const Conv2dSizes& z, const T* x, const T* weight, const Epilogue<T>& end, T* y);
 template <class T>
 void conv2d_backward_input_winograd(const Conv2dSizes& z, const T* dy, const T* weight, T* dx);
 template <class T>

@@ -21,6 +21,7 @@
 
 #include <cstdint>
 
+#include "tensor/ops/channel_moments.h"
 #include "tensor/tensor.h"
 
 namespace dcl::tensor {
@@ -78,8 +79,11 @@ void check_batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias,
 void check_batch_norm_like_x(const char* argument, const Tensor& tensor, const Tensor& x);
 
 namespace cpu {
+/// `moments`, where defined, are x's as whoever made x summed them (conv2d.h), and are not summed again; for
+/// training in one group.
 BatchNormResult batch_norm_act(const Tensor& x, const Tensor& weight, const Tensor& bias, RunningStats& stats,
-                               const BatchNormParams& params, const Tensor& residual = {});
+                               const BatchNormParams& params, const Tensor& residual = {},
+                               const ChannelMoments& moments = {});
 /// y once more, bit for bit; `residual` as it was. In saved.x's memory where nobody else holds it.
 Tensor batch_norm_act_again(BatchNormSaved saved, const BatchNormParams& params, const Tensor& residual = {});
 /// Works in place where it is given what nobody else holds (Tensor::is_unique; std::move() it): the gradient
@@ -89,8 +93,10 @@ BatchNormGrads batch_norm_act_backward(Tensor grad_y, BatchNormSaved saved, cons
 }  // namespace cpu
 
 namespace cuda {
+/// Throws where `moments` are defined: x is read for its statistics here (see conv2d.h).
 BatchNormResult batch_norm_act(const Tensor& x, const Tensor& weight, const Tensor& bias, RunningStats& stats,
-                               const BatchNormParams& params, const Tensor& residual = {});
+                               const BatchNormParams& params, const Tensor& residual = {},
+                               const ChannelMoments& moments = {});
 Tensor batch_norm_act_again(BatchNormSaved saved, const BatchNormParams& params, const Tensor& residual = {});
 BatchNormGrads batch_norm_act_backward(Tensor grad_y, BatchNormSaved saved, const BatchNormParams& params,
                                        const BatchNormNeeds& needs = {});

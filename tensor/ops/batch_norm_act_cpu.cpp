@@ -2,6 +2,7 @@
 #include <cmath>
 #include <vector>
 
+#include "tensor/cpu/moment_sums.h"
 #include "tensor/cpu/streaming.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/ops/batch_norm_act.h"
@@ -45,42 +46,6 @@ void for_each_part(const Parts& parts, F body) {
   parallel_parts(static_cast<int>(parts.total()), [&](int part) { body(static_cast<std::int64_t>(part)); });
 }
 
-// The mean of a chunk's values and Σ (x − mean)², of some channels.
-struct Moments {
-  std::vector<double> mean;
-  std::vector<double> squares;
-};
-
-// Puts the parts of a chunk together (Chan, Golub, LeVeque 1979) for channels [begin, end): sums[part] is
-// [2,C] of shifted sums, and the shift is the part's first row.
-template <class X>
-Moments combine(const Parts& parts, std::int64_t group, std::int64_t begin, std::int64_t end, const X* x,
-                const double* sums) {
-  const auto channels = static_cast<std::size_t>(end - begin);
-  Moments all{std::vector<double>(channels), std::vector<double>(channels)};
-  const std::int64_t first = group * parts.per_group;
-  const double share = 1 / static_cast<double>(parts.group_rows);
-  for (std::int64_t part = first; part < first + parts.per_group; ++part) {
-    const X* shift = x + parts.begin(part) * parts.channels + begin;
-    const double* sum = sums + 2 * part * parts.channels + begin;
-    const auto rows = static_cast<double>(parts.rows(part));
-    for (std::size_t c = 0; c < channels; ++c)
-      all.mean[c] += (rows * static_cast<double>(widened(shift[c])) + sum[c]) * share;
-  }
-  for (std::int64_t part = first; part < first + parts.per_group; ++part) {
-    const X* shift = x + parts.begin(part) * parts.channels + begin;
-    const double* sum = sums + 2 * part * parts.channels + begin;
-    const double* sum_squares = sum + parts.channels;
-    const auto rows = static_cast<double>(parts.rows(part));
-    const double inverse = 1 / rows;
-    for (std::size_t c = 0; c < channels; ++c) {
-      const double away = static_cast<double>(widened(shift[c])) + sum[c] * inverse - all.mean[c];
-      all.squares[c] += std::max(sum_squares[c] - sum[c] * sum[c] * inverse, 0.0) + rows * away * away;
-    }
-  }
-  return all;
-}
-
 // running = (1 − momentum)·running + momentum·statistic, for one channel.
 template <class T>
 void track(RunningStats& stats, double momentum, std::int64_t c, double mean, double unbiased_var) {
@@ -91,37 +56,41 @@ void track(RunningStats& stats, double momentum, std::int64_t c, double mean, do
   move(stats.var.data<T>()[c], unbiased_var);
 }
 
-// mean and invstd [G,C] of the batch; moves the running statistics.
-template <class X, class T = Compute<X>>
-void batch_statistics(const Parts& parts, const Tensor& x, const BatchNormParams& params, RunningStats& stats,
-                      Tensor& mean, Tensor& invstd) {
-  Tensor sums = Tensor::empty({parts.total(), 2, parts.channels}, {DType::float64, {}});
-  double* sums_data = sums.data<double>();
-  const X* x_data = x.data<X>();
+// Of each chunk of x.
+template <class X>
+std::vector<ChannelMoments> moments_of(const Parts& parts, const X* x) {
+  MomentSums<Compute<X>> all(parts.channels);
+  all.set_parts(parts.total());
   for_each_part(parts, [&](std::int64_t part) {
-    double* sum = sums_data + 2 * part * parts.channels;
-    batch_norm_kernels<X>().moments(parts.size(part), x_data + parts.begin(part) * parts.channels, sum,
-                                    sum + parts.channels);
+    const X* const rows = x + parts.begin(part) * parts.channels;
+    std::vector<double> sums(static_cast<std::size_t>(2 * parts.channels));
+    double* const squares = sums.data() + parts.channels;
+    batch_norm_kernels<X>().moments(parts.size(part), rows, sums.data(), squares);
+    all.set_part(part, parts.rows(part), rows, sums.data(), squares);
   });
-  T* mean_data = mean.data<T>();
-  T* invstd_data = invstd.data<T>();
-  const auto rows = static_cast<double>(parts.group_rows);
-  // About eight operations a part and channel.
-  parallel_for(parts.channels, kPartElements / 8 / parts.total() + 1,
-               [&](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t group = 0; group < parts.groups; ++group) {
-                   const Moments moments = combine(parts, group, begin, end, x_data, sums_data);
-                   for (std::int64_t c = begin; c < end; ++c) {
-                     const double channel_mean = moments.mean[static_cast<std::size_t>(c - begin)];
-                     const double squares = moments.squares[static_cast<std::size_t>(c - begin)];
-                     mean_data[group * parts.channels + c] = static_cast<T>(channel_mean);
-                     invstd_data[group * parts.channels + c] =
-                         static_cast<T>(1 / std::sqrt(squares / rows + params.eps));
-                     if (group == 0 && stats.mean.defined())
-                       track<T>(stats, params.momentum, c, channel_mean, squares / (rows - 1));
-                   }
-                 }
-               });
+  std::vector<ChannelMoments> of_groups;
+  for (std::int64_t group = 0; group < parts.groups; ++group)
+    of_groups.push_back(all.of(group * parts.per_group, (group + 1) * parts.per_group));
+  return of_groups;
+}
+
+// mean and invstd [G,C] of the batch; moves the running statistics.
+template <class T>
+void batch_statistics(const std::vector<ChannelMoments>& of_groups, const BatchNormParams& params,
+                      RunningStats& stats, BatchNormResult& out) {
+  T* mean = out.mean.data<T>();
+  T* invstd = out.invstd.data<T>();
+  for (const auto& moments : of_groups) {
+    const std::int64_t channels = moments.mean.numel();
+    const auto rows = static_cast<double>(moments.rows);
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const double squares = moments.squares.data<double>()[c];
+      *mean++ = static_cast<T>(moments.mean.data<double>()[c]);
+      *invstd++ = static_cast<T>(1 / std::sqrt(squares / rows + params.eps));
+      if (&moments == of_groups.data() && stats.mean.defined())
+        track<T>(stats, params.momentum, c, moments.mean.data<double>()[c], squares / (rows - 1));
+    }
+  }
 }
 
 template <class T>
@@ -165,23 +134,38 @@ void apply(const Parts& parts, const BatchNormSaved& saved, const Tensor& residu
   });
 }
 
+void check_moments(const Tensor& x, const BatchNormParams& params, const ChannelMoments& moments) {
+  check(params.training && params.groups == 1,
+        "batch_norm_act: moments of all rows, expected none in evaluation or with {} groups", params.groups);
+  for (const Tensor* tensor : {&moments.mean, &moments.squares}) {
+    check_dtype("batch_norm_act", "moments", *tensor, DType::float64);
+    check_shape("batch_norm_act", "moments", *tensor, {x.size(-1)});
+  }
+  check(moments.rows * x.size(-1) == x.numel(), "batch_norm_act: moments of {} rows, x is {}", moments.rows,
+        x.shape().str());
+}
+
 }  // namespace
 
 BatchNormResult batch_norm_act(const Tensor& x, const Tensor& weight, const Tensor& bias, RunningStats& stats,
-                               const BatchNormParams& params, const Tensor& residual) {
+                               const BatchNormParams& params, const Tensor& residual,
+                               const ChannelMoments& moments) {
   check_batch_norm(x, weight, bias, stats, params, residual);
+  if (moments.defined()) check_moments(x, params, moments);
   return dispatch_activation(x.dtype(), "batch_norm_act", [&]<class X>() {
     const Parts parts(x, params.training ? params.groups : 1);
     BatchNormResult out{empty_like(x), Tensor::empty({parts.groups, parts.channels}, weight.options()),
                         Tensor::empty({parts.groups, parts.channels}, weight.options())};
+    // In training x is read for its statistics, and again to be normalised.
+    const bool reads_twice = params.training && !moments.defined();
     if (params.training && x.numel() > 0) {
-      batch_statistics<X>(parts, x, params, stats, out.mean, out.invstd);
+      batch_statistics<Compute<X>>(reads_twice ? moments_of(parts, x.data<X>()) : std::vector{moments}, params,
+                                   stats, out);
     } else if (!params.training) {
       running_statistics<Compute<X>>(stats, params.eps, out.mean, out.invstd);
     }
     if (x.numel() == 0) return out;
-    // In training x is read for its statistics, and again to be normalised.
-    count_work({0, (params.training ? 2 : 1) * bytes_of({&x}) + bytes_of({&residual, &out.y})});
+    count_work({0, (reads_twice ? 2 : 1) * bytes_of({&x}) + bytes_of({&residual, &out.y})});
     apply<X>(parts, {x, weight, bias, out.mean, out.invstd, {}}, residual, params.relu, out.y);
     return out;
   });

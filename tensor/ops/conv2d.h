@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <string>
 
+#include "tensor/ops/channel_moments.h"
 #include "tensor/tensor.h"
 
 namespace dcl::tensor {
@@ -65,7 +66,10 @@ Conv2dSizes check_conv2d_backward_weight(const Tensor& dy, const Tensor& x, cons
 // bias is the sum of dy over all but the last dimension (tensor/ops/reduce.h).
 
 namespace cpu {
-Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params);
+/// `moments`, where given, become y's as y is stored, or undefined where the path that these sizes take does
+/// not sum them (the plain one; docs/cpu-performance.md).
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
+              ChannelMoments* moments = nullptr);
 /// dx, of shape `x_shape`, from dy of y's shape.
 Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape& x_shape,
                              const Conv2dParams& params);
@@ -75,7 +79,9 @@ Tensor conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Shape& we
 }  // namespace cpu
 
 namespace cuda {
-Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params);
+/// `moments`, where given, become undefined: batch_norm_act's own kernels sum them.
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
+              ChannelMoments* moments = nullptr);
 Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape& x_shape,
                              const Conv2dParams& params);
 Tensor conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Shape& weight_shape,

@@ -1,5 +1,5 @@
 // The plain path: im2col of one picture, then one product for each group. tensor/cpu/conv2d_fast.cpp computes
-// the same tile by tile; this one is its reference.
+// the same tile by tile; this one is its reference. Of an epilogue it has the bias only.
 #include <algorithm>
 #include <type_traits>
 
@@ -62,11 +62,11 @@ struct PictureSizes {
 };
 
 template <class T>
-void conv2d_plain(const Conv2dSizes& z, const T* x, const T* weight, const T* bias, T* y) {
+void conv2d_plain(const Conv2dSizes& z, const T* x, const T* weight, const Epilogue<T>& end, T* y) {
   const PictureSizes size(z);
-  parallel_for(z.batch, 1, [&](std::int64_t begin, std::int64_t end) {
+  parallel_for(z.batch, 1, [&](std::int64_t first, std::int64_t last) {
     Tensor columns = Tensor::empty({size.rows, size.depth}, {dtype_of<T>, {}});
-    for (std::int64_t n = begin; n < end; ++n)
+    for (std::int64_t n = first; n < last; ++n)
       for (std::int64_t g = 0; g < z.params.groups; ++g) {
         im2col(z, g, x + n * size.x, columns.data<T>());
         // y = columns · weightᵀ
@@ -74,9 +74,9 @@ void conv2d_plain(const Conv2dSizes& z, const T* x, const T* weight, const T* bi
                 weight + g * size.group_weight, size.depth, 0, y + n * size.y + g * z.group_out(),
                 z.out_channels);
       }
-    if (bias == nullptr) return;
-    for (std::int64_t row = begin * size.rows; row < end * size.rows; ++row)
-      for (std::int64_t o = 0; o < z.out_channels; ++o) y[row * z.out_channels + o] += bias[o];
+    if (end.bias == nullptr) return;
+    for (std::int64_t row = first * size.rows; row < last * size.rows; ++row)
+      for (std::int64_t o = 0; o < z.out_channels; ++o) y[row * z.out_channels + o] += end.bias[o];
   });
 }
 
@@ -134,6 +134,18 @@ struct Tiles<float> {
   static constexpr auto backward_weight = &conv2d_backward_weight_tiles<float>;
 };
 
+template <class T>
+using Forward = void(const Conv2dSizes&, const T*, const Compute<T>*, const Epilogue<T>&, T*);
+
+template <class T>
+Forward<T>* forward_of(const Conv2dSizes& z) {
+  if constexpr (std::is_same_v<T, bfloat16>)
+    return &conv2d_tiles<bfloat16>;
+  else
+    return choose<T, Forward<T>*>(z, &conv2d_plain<T>, &conv2d_fast<T>, &conv2d_winograd<T>,
+                                  Tiles<T>::forward);
+}
+
 // bfloat16 without tiles: the float32 convolution of the rounded numbers, rounded.
 Tensor rounded(const Tensor& weight) { return weight.to(DType::bfloat16).to(DType::float32); }
 
@@ -144,23 +156,21 @@ void count(const Conv2dSizes& z, std::initializer_list<const Tensor*> operands) 
 
 }  // namespace
 
-Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params) {
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
+              ChannelMoments* moments) {
   const Conv2dSizes z = check_conv2d(x, weight, bias, params);
+  if (moments != nullptr) *moments = {};
+  if (x.dtype() == DType::bfloat16 && conv2d_path(z) == Conv2dPath::plain)
+    return conv2d(x.to(DType::float32), rounded(weight), bias, params).to(DType::bfloat16);
   Tensor y = Tensor::empty(z.out_shape(), x.options());
   count(z, {&x, &weight, &y});
-  if (x.dtype() == DType::bfloat16) {
-    if (conv2d_path(z) == Conv2dPath::plain)
-      return conv2d(x.to(DType::float32), rounded(weight), bias, params).to(DType::bfloat16);
-    conv2d_tiles(z, x.data<bfloat16>(), weight.data<float>(), bias.defined() ? bias.data<float>() : nullptr,
-                 y.data<bfloat16>());
-    return y;
-  }
-  dispatch_float(x.dtype(), "conv2d", [&]<class T>() {
-    const T* const bias_data = bias.defined() ? bias.data<T>() : nullptr;
-    using Run = void(const Conv2dSizes&, const T*, const T*, const T*, T*);
-    const auto run =
-        choose<T, Run*>(z, &conv2d_plain<T>, &conv2d_fast<T>, &conv2d_winograd<T>, Tiles<T>::forward);
-    run(z, x.data<T>(), weight.data<T>(), bias_data, y.data<T>());
+  dispatch_activation(x.dtype(), "conv2d", [&]<class T>() {
+    using P = Compute<T>;
+    MomentSums<P> sums(z.out_channels);
+    const Epilogue<T> end{.bias = bias.defined() ? bias.data<P>() : nullptr,
+                          .moments = moments != nullptr ? &sums : nullptr};
+    forward_of<T>(z)(z, x.data<T>(), weight.data<P>(), end, y.data<T>());
+    if (!sums.empty()) *moments = sums.of(0, sums.parts());
   });
   return y;
 }

@@ -66,7 +66,9 @@ void count(const Conv2dSizes& z, std::initializer_list<const Tensor*> operands) 
 
 }  // namespace
 
-Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params) {
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
+              ChannelMoments* moments) {
+  if (moments != nullptr) *moments = {};  // batch_norm_act's kernels sum them
   const Conv2dSizes z = check_conv2d(x, weight, bias, params);
   Tensor y = Tensor::empty(z.out_shape(), x.options());
   count(z, {&x, &weight, &y});

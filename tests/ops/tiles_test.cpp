@@ -107,7 +107,8 @@ class Case {
     const Tensor weight = weight_.to(DType::float32);
     const Tensor bias = bias_.to(DType::float32);
     Results all{Tensor::empty(sizes_.out_shape(), x.options()), empty_like(x), empty_like(weight)};
-    cpu::conv2d_tiles<T>(sizes_, x.data<T>(), weight.data<float>(), bias.data<float>(), all.y.data<T>());
+    cpu::conv2d_tiles<T>(sizes_, x.data<T>(), weight.data<float>(), {.bias = bias.data<float>()},
+                         all.y.data<T>());
     cpu::conv2d_backward_input_tiles<T>(sizes_, dy.data<T>(), weight.data<float>(), all.dx.data<T>());
     cpu::conv2d_backward_weight_tiles<T>(sizes_, dy.data<T>(), x.data<T>(), all.dweight.data<float>());
     return all;
@@ -271,7 +272,7 @@ TEST(Tiles, AreTheConvolutionsOfAmx) {
   const Tensor weight = random_tensor({32, 1, 1, 64}, 2).to(DType::float32);
   const auto sizes = tensor::conv2d_sizes(x.shape(), weight.shape(), {});
   Tensor y = Tensor::empty(sizes.out_shape());
-  cpu::conv2d_tiles<float>(sizes, x.data<float>(), weight.data<float>(), nullptr, y.data<float>());
+  cpu::conv2d_tiles<float>(sizes, x.data<float>(), weight.data<float>(), {}, y.data<float>());
   expect_same_bits(cpu::conv2d(x, weight, {}, {}), y);
 }
 

@@ -52,7 +52,7 @@ class Case {
   template <class T>
   Tensors winograd() const {
     Tensors all{Tensor::empty(dy.shape(), dy.options()), empty_like(x), empty_like(weight)};
-    cpu::conv2d_winograd<T>(sizes, x.data<T>(), weight.data<T>(), bias.data<T>(), all.y.data<T>());
+    cpu::conv2d_winograd<T>(sizes, x.data<T>(), weight.data<T>(), {.bias = bias.data<T>()}, all.y.data<T>());
     cpu::conv2d_backward_input_winograd<T>(sizes, dy.data<T>(), weight.data<T>(), all.dx.data<T>());
     cpu::conv2d_backward_weight_winograd<T>(sizes, dy.data<T>(), x.data<T>(), all.dweight.data<T>());
     return all;

@@ -6,14 +6,14 @@
 namespace dcl::tensor::cpu {
 
 template <class T>
-void conv2d_tiles(const Conv2dSizes& z, const T* x, const float* weight, const float* bias, T* y) {
+void conv2d_tiles(const Conv2dSizes& z, const T* x, const float* weight, const Epilogue<T>& end, T* y) {
   const std::int64_t depth = z.kernel_h * z.kernel_w * z.group_in();
   for (std::int64_t g = 0; g < z.params.groups; ++g) {
     const Windows<T> windows = forward_windows(z, x, g);
     const TileProduct<T> product(windows, z.batch);
     const auto panels =
         TilePanels::from_columns(product.panel_size(z.group_out()), weight + g * z.group_out() * depth);
-    product.run(panels, Epilogue<T>{.bias = bias}.from(g * z.group_out()), forward_grid(z, y, g));
+    product.run(panels, end.from(g * z.group_out()), forward_grid(z, y, g));
   }
 }
 
@@ -61,9 +61,10 @@ void conv2d_backward_input_tiles(const Conv2dSizes& z, const T* dy, const float*
 
 template class TileWeight<bfloat16>;
 template class TileWeight<float>;
-template void conv2d_tiles<bfloat16>(const Conv2dSizes&, const bfloat16*, const float*, const float*,
-                                     bfloat16*);
-template void conv2d_tiles<float>(const Conv2dSizes&, const float*, const float*, const float*, float*);
+template void conv2d_tiles<bfloat16>(const Conv2dSizes&, const bfloat16*, const float*,
+                                     const Epilogue<bfloat16>&, bfloat16*);
+template void conv2d_tiles<float>(const Conv2dSizes&, const float*, const float*, const Epilogue<float>&,
+                                  float*);
 template void conv2d_backward_input_tiles<bfloat16>(const Conv2dSizes&, const bfloat16*, const float*,
                                                     bfloat16*);
 template void conv2d_backward_input_tiles<float>(const Conv2dSizes&, const float*, const float*, float*);

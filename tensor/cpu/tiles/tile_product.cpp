@@ -43,25 +43,33 @@ void locate_rows(const Windows<T>& windows, std::int64_t begin, std::int64_t cou
   }
 }
 
-// Tasks of rows by groups of panels, `body(begin, end, first panel, last panel)`; those of the same rows one
-// after the other.
+// Rows [begin, end), a part of their moments, against panels [first, last).
+struct TileShare {
+  std::int64_t begin, end;
+  std::int64_t part;
+  std::int64_t first, last;
+};
+
+// Tasks of rows by groups of panels, `run(share)`; those of the same rows one after the other.
 template <class Body>
-void for_each_tile(std::int64_t rows, std::int64_t task_rows, std::int64_t panels, Body&& body) {
+void for_each_tile(std::int64_t rows, std::int64_t task_rows, std::int64_t panels, MomentSums<float>* moments,
+                   Body&& body) {
   const std::int64_t height = tile_kernel().rows;
   const std::int64_t threads = num_threads();
   const std::int64_t strips = divide_up(rows, height);
   // Of a right operand that is the larger one every task reads its own columns.
-  const std::int64_t wanted = panels * kTileCols > rows ? 1 : std::min(dear_tasks(), strips / kTaskStrips);
+  const std::int64_t wanted = panels * kTileCols > rows ? 1 : std::min(row_tasks(moments != nullptr), strips / kTaskStrips);
   const std::int64_t tiles = std::min(strips, std::max(divide_up(rows, task_rows), wanted));
   const std::int64_t most_groups = tiles < threads ? panels : divide_up(panels, kGroupPanels);
   const std::int64_t groups = std::min(most_groups, divide_up(kTasks * threads, tiles));
+  if (moments != nullptr) moments->set_parts(tiles);
   parallel_items(tiles * groups, [&](Items& items) {
     body([&](auto&& run) {
       for (std::int64_t task = 0; items.take(task);) {
         const std::int64_t tile = task / groups;
         const std::int64_t group = task % groups;
-        run(strips * tile / tiles * height, std::min(rows, strips * (tile + 1) / tiles * height),
-            panels * group / groups, panels * (group + 1) / groups);
+        run(TileShare{strips * tile / tiles * height, std::min(rows, strips * (tile + 1) / tiles * height), tile,
+                      panels * group / groups, panels * (group + 1) / groups});
       }
     });
   });
@@ -73,12 +81,14 @@ void run_in_place(const Windows<bfloat16>& w, std::int64_t rows, const TilePanel
   const std::int64_t height = tile_kernel().rows;
   const std::int64_t task_rows =
       std::clamp(left_bytes() / row_bytes<bfloat16>(w.channels), height, kTaskRows);
-  for_each_tile(rows, task_rows, b.size().panels(), [&](auto&& for_each_task) {
+  for_each_tile(rows, task_rows, b.size().panels(), end_of_sums.moments, [&](auto&& for_each_task) {
     TileTask<bfloat16> task(b, end_of_sums, grid);
     task.set_left(w.pixel_stride, height * w.pixel_stride,
                   [](std::int64_t block, std::int64_t) { return block * kBlockDepth; });
     std::vector<bfloat16> rest;
-    for_each_task([&](std::int64_t begin, std::int64_t end, std::int64_t first, std::int64_t last) {
+    for_each_task([&](const TileShare& share) {
+      const auto [begin, end, part, first, last] = share;
+      task.begin_part(part);
       const std::int64_t whole = end == rows ? (end - begin) / height * height : end - begin;
       locate_rows(w, begin, whole, grid, task.y());
       task.multiply(w.x + begin * w.pixel_stride, whole, first, last);
@@ -144,14 +154,16 @@ void run_gathered(const Windows<T>& w, std::int64_t rows, const TilePanels& b, c
                   const RowGrid<T>& grid) {
   const std::int64_t height = tile_kernel().rows;
   const std::int64_t task_rows = std::clamp(left_bytes() / row_bytes<T>(w.depth()), height, kTaskRows);
-  for_each_tile(rows, task_rows, b.size().panels(), [&](auto&& for_each_task) {
+  for_each_tile(rows, task_rows, b.size().panels(), end_of_sums.moments, [&](auto&& for_each_task) {
     TileTask<T> task(b, end_of_sums, grid);
     GatheredRows<T> left(w, task_rows + height);
     task.set_left(left.row_stride(), height * left.row_stride(), [&](std::int64_t block, std::int64_t part) {
       return part * left.part_stride() + block * kBlockDepth;
     });
     std::int64_t gathered = -1;
-    for_each_task([&](std::int64_t begin, std::int64_t end, std::int64_t first, std::int64_t last) {
+    for_each_task([&](const TileShare& share) {
+      const auto [begin, end, part, first, last] = share;
+      task.begin_part(part);
       if (begin != gathered) {
         left.gather(begin, end - begin);
         locate_rows(w, begin, end - begin, grid, task.y());
@@ -167,8 +179,11 @@ template <class T>
 void run_overlapped(const Windows<T>& w, std::int64_t batch, const TilePanels& b,
                     const Epilogue<T>& end_of_sums, const RowGrid<T>& grid) {
   // A few output rows share their input rows, which stay in the first-level cache.
-  const std::int64_t rows = std::min<std::int64_t>(16, divide_up(w.out_h, divide_up(num_threads(), batch)));
+  MomentSums<float>* const moments = end_of_sums.moments;
+  const std::int64_t tasks = moments == nullptr ? num_threads() : row_tasks(true);
+  const std::int64_t rows = std::min<std::int64_t>(16, divide_up(w.out_h, divide_up(tasks, batch)));
   const std::int64_t bands = divide_up(w.out_h, rows);
+  if (moments != nullptr) moments->set_parts(batch * bands);
   const std::int64_t tap_blocks = b.size().tap_blocks();
   parallel_items(batch * bands, [&](Items& items) {
     TileTask<T> task(b, end_of_sums, grid);
@@ -183,6 +198,7 @@ void run_overlapped(const Windows<T>& w, std::int64_t batch, const TilePanels& b
       const std::int64_t first = w.out_h * (i % bands) / bands;
       const std::int64_t last = w.out_h * (i % bands + 1) / bands;
       left.copy(n, first, last - first);
+      task.begin_part(i);
       for (std::int64_t p = first; p < last; ++p) {
         locate_rows(w, (n * w.out_h + p) * w.out_w, w.out_w, grid, task.y());
         task.multiply(left.data() + (p - first) * left.output_row_stride(), w.out_w, 0, b.size().panels());
@@ -198,17 +214,17 @@ struct BandPlan {
   std::int64_t groups = 1;  // of panels, each a task of its own for every band
 
   template <class T>
-  static BandPlan make(const Windows<T>& w, std::int64_t batch, std::int64_t panels) {
+  static BandPlan make(const Windows<T>& w, std::int64_t batch, std::int64_t panels,
+                       bool with_moments) {
     const PaddedLayout<T> one(w, 1, w.in_h, 0);
     const std::int64_t bytes = one.numbers() * 2;
-    const std::int64_t tasks = dear_tasks();
     if (panels * kTileCols > batch * w.out_h * w.out_w) {
       // The weight is the larger operand, of which every task reads its own columns; bands would be short.
       BandPlan plan = share_pictures(w, batch, bytes, 1);
-      plan.groups = std::min(panels, tasks);
+      plan.groups = std::min(panels, dear_tasks());
       return plan;
     }
-    return share_pictures(w, batch, bytes, tasks);
+    return share_pictures(w, batch, bytes, row_tasks(with_moments));
   }
 
  private:
@@ -239,11 +255,12 @@ template <class T>
 void run_from_copy(const Windows<T>& w, std::int64_t batch, const TilePanels& b,
                    const Epilogue<T>& end_of_sums, const RowGrid<T>& grid) {
   const std::int64_t panels = b.size().panels();
-  const auto plan = BandPlan::make(w, batch, panels);
+  const auto plan = BandPlan::make(w, batch, panels, end_of_sums.moments != nullptr);
   const std::int64_t height = tile_kernel().rows;
   const PaddedLayout<T> layout(w, plan.images, plan.rows, height);
   const std::int64_t groups = divide_up(batch, plan.images);
   const std::int64_t bands = divide_up(w.out_h, plan.rows);
+  if (end_of_sums.moments != nullptr) end_of_sums.moments->set_parts(groups * bands);
   parallel_items(groups * bands * plan.groups, [&](Items& items) {
     TileTask<T> task(b, end_of_sums, grid);
     Tensor storage = Tensor::empty({layout.numbers()}, {DType::bfloat16, {}});
@@ -257,6 +274,7 @@ void run_from_copy(const Windows<T>& w, std::int64_t batch, const TilePanels& b,
       Band band{.image = i / bands * plan.images, .images = 0, .row = i % bands * plan.rows, .rows = 0};
       band.images = std::min(plan.images, batch - band.image);
       band.rows = std::min(plan.rows, w.out_h - band.row);
+      task.begin_part(i);
       const bfloat16* const origin = copy + layout.origin(band.images) * kBlockDepth;
       if (i == copied) {
         task.multiply(origin, std::ssize(task.y()), first, last);

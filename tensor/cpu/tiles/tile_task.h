@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "tensor/cpu/epilogue.h"
 #include "tensor/cpu/features.h"
+#include "tensor/cpu/ranges.h"
 #include "tensor/cpu/streaming.h"
 #include "tensor/cpu/tiles/split.h"
 #include "tensor/cpu/tiles/tile_panels.h"
@@ -45,6 +47,13 @@ class TileTask {
   /// Row i of the result goes to y[i], or nowhere.
   std::vector<T*>& y() { return y_; }
 
+  /// The part of the epilogue's moments that rows are in from then on.
+  void begin_part(std::int64_t part) {
+    part_ = part;
+    strips_before_ = 0;
+  }
+
+  /// Rows of the strips that begin at `a`, against panels [first, last).
   void multiply(const bfloat16* a, std::int64_t rows, std::int64_t first, std::int64_t last) {
     // One strip of rows at a time, in the first-level cache, against all of b in the second; or all strips,
     // in the second, against one panel.
@@ -54,6 +63,7 @@ class TileTask {
       for (std::int64_t panel = first; panel < last; ++panel)
         for (std::int64_t i = from; i < std::min(from + step, rows); i += kernel_.rows)
           multiply_tile(a + i / kernel_.rows * strip_stride_, i, rows, panel);
+    strips_before_ += divide_up(rows, kernel_.rows);
   }
 
  private:
@@ -92,10 +102,38 @@ class TileTask {
                           .residual = end_.residual == nullptr ? nullptr : residual.data(),
                           .relu = end_.relu,
                           .stream = streams};
-    if constexpr (std::is_same_v<T, float>)
-      kernel_.store_float(c_.data(), room, end, y.data());
+    if (end_.moments == nullptr)
+      store(room, end, y.data());
     else
-      kernel_.store_bfloat16(c_.data(), room, end, y.data());
+      store_and_add(room, end, y.data(), column, strips_before_ + i / kernel_.rows);
+  }
+
+  void store(TileRoom room, const StoreEnd<T>& end, T* const* y) const {
+    if constexpr (std::is_same_v<T, float>)
+      kernel_.store_float(c_.data(), room, end, y);
+    else
+      kernel_.store_bfloat16(c_.data(), room, end, y);
+  }
+
+  // A tile that goes to y by way of the sums. Rows that go nowhere have no moments.
+  void store_and_add(TileRoom room, StoreEnd<T> end, T* const* y, std::int64_t column, std::int64_t index) {
+    std::array<T*, kMaxTileHeight> stored;
+    for (std::int64_t j = 0; j < room.rows; ++j)
+      stored[static_cast<std::size_t>(j)] = y[j] == nullptr ? nullptr : spare_.data() + j * kTileCols;
+    bool stream = std::exchange(end.stream, false);
+    store(room, end, stored.data());
+    std::array<const T*, kMaxTileHeight> rows;
+    std::array<T*, kMaxTileHeight> to;
+    std::size_t count = 0;
+    for (std::int64_t j = 0; j < room.rows; ++j) {
+      if (y[j] == nullptr) continue;
+      rows[count] = stored[static_cast<std::size_t>(j)];
+      to[count++] = y[j];
+      stream = stream && begins_line(y[j]);
+    }
+    end_.moments->add(
+        part_, index, end_.first_channel + column,
+        TileRows<T>{rows.data(), static_cast<std::int64_t>(count), room.cols, to.data(), stream});
   }
 
   const TileKernel& kernel_ = tile_kernel();
@@ -106,7 +144,10 @@ class TileTask {
   std::vector<std::int64_t> a_at_, b_at_;
   std::int64_t a_stride_ = 0, strip_stride_ = 0;
   std::vector<T*> y_;
+  std::int64_t part_ = 0;
+  std::int64_t strips_before_ = 0;  // of the part's strips, those before this product's
   alignas(64) std::array<float, kMaxTileHeight * kTileCols> c_;
+  alignas(64) std::array<T, kMaxTileHeight * kTileCols> spare_;
 };
 
 }  // namespace dcl::tensor::cpu
