@@ -101,19 +101,19 @@ void widen(std::int64_t cols, bool first, const MomentRow<T>& to) {
 
 template <class X>
 void copy_rows(const TileRows<X>& tile) {
-  const hn::ScalableTag<std::uint32_t> words;
-  constexpr std::int64_t lanes = HWY_LANES(std::uint32_t);
-  constexpr auto in_vector = static_cast<std::int64_t>(4 * lanes / sizeof(X));
+  using Word = std::conditional_t<sizeof(X) == 8, std::uint64_t, std::uint32_t>;
+  const hn::ScalableTag<Word> words;
+  constexpr auto in_vector = static_cast<std::int64_t>(HWY_LANES(Word) * sizeof(Word) / sizeof(X));
   for (std::int64_t r = 0; r < tile.count; ++r) {
     const X* const from = tile.rows[r];
     X* const to = tile.to[r];
     std::int64_t c = 0;
     for (; c + in_vector <= tile.cols; c += in_vector) {
-      const auto bits = hn::LoadU(words, reinterpret_cast<const std::uint32_t*>(from + c));
+      const auto bits = hn::LoadU(words, reinterpret_cast<const Word*>(from + c));
       if (tile.stream)
-        hn::Stream(bits, words, reinterpret_cast<std::uint32_t*>(to + c));
+        hn::Stream(bits, words, reinterpret_cast<Word*>(to + c));
       else
-        hn::StoreU(bits, words, reinterpret_cast<std::uint32_t*>(to + c));
+        hn::StoreU(bits, words, reinterpret_cast<Word*>(to + c));
     }
     for (; c < tile.cols; ++c) to[c] = from[c];
   }
