@@ -62,6 +62,24 @@ TEST(BatchNorm2d, GroupsAreNormalisedOnTheirOwnInTrainingOnly) {
   test::expect_close(grouped.forward(odd).value(), plain.forward(odd).value());
 }
 
+// Where a normalisation reads the moments of all rows, the convolution before it brings them.
+TEST(BatchNorm2d, TakesTheMomentsOfAConvolution) {
+  Conv2d conv({.in_channels = 8, .out_channels = 16, .kernel = 3}, kDouble);
+  kaiming_normal(conv.weight.mutable_value(), weight_key(0, "conv"));
+  BatchNorm2d norm({.channels = 16}, kDouble);
+  BatchNorm2d same({.channels = 16}, kDouble);
+  const Variable x = test::random_tensor({4, 6, 5, 8});
+  const NormInput input = conv.forward_for(norm, x);
+  EXPECT_TRUE(input.moments.defined());
+  test::expect_close(norm.forward_relu(input).value(), same.forward_relu(conv.forward(x)).value());
+  test::expect_close(norm.state()[3].tensor, same.state()[3].tensor, {}, "running variance");
+
+  norm.set_training(false);
+  EXPECT_FALSE(conv.forward_for(norm, x).moments.defined());
+  const BatchNorm2d grouped({.channels = 16, .groups = 2}, kDouble);
+  EXPECT_FALSE(conv.forward_for(grouped, x).moments.defined());
+}
+
 TEST(Module, SetRequiresGradReachesAllParameters) {
   const auto net = sequential(std::make_unique<Linear>(2, 2), std::make_unique<Linear>(2, 2));
   net->set_requires_grad(false);
