@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "tensor/cpu/multiply_tile.h"
+#include "tensor/cpu/prefetch.h"
 #include "tensor/cpu/ranges.h"
 #include "tensor/cpu/streaming.h"
 #include "tensor/cpu/threads.h"
@@ -129,9 +130,11 @@ class TileProduct {
         const std::int64_t to = from + step;
         for (std::int64_t i = from; i < to; ++i) pack(reader, strip(i));
         for (std::int64_t panel = first; panel < last; ++panel)
-          for (std::int64_t i = from; i < to; ++i)
+          for (std::int64_t i = from; i < to; ++i) {
+            if (panel == first) ask_for_rows(strip(i).to, strip(i).to - strip(i).from, block);
             if (live_[at(i)] || (last_block && (!written_[at(i)] || ends_later())))
               multiply(strip(i), block, panel, last_block);
+          }
         for (std::int64_t i = from; i < to; ++i) written_[at(i)] = written_[at(i)] || live_[at(i)];
       }
     }
@@ -214,15 +217,24 @@ class TileProduct {
                            TileRows<T>{spare.rows(), sizes.rows, sizes.cols, y, stream});
   }
 
+  // `count` pixels from row `from` of the tile on, which follow the strip that is multiplied now: the processor
+  // takes the rows of one strip, read beside each other, for no stream. To the second-level cache, where they
+  // do not drive out what the product reads.
+  DCL_ALWAYS_INLINE void ask_for_rows(std::int64_t from, std::int64_t count, std::int64_t block) const {
+    if (!windows_.plain_rows()) return;
+    const T* row = windows_.x + (begin_ + from) * windows_.pixel_stride + b_.begin(block);
+    const std::int64_t depth = b_.begin(block + 1) - b_.begin(block);
+    for (std::int64_t i = 0; i < count; ++i, row += windows_.pixel_stride)
+      prefetch_to_l2(row, depth);  // perhaps behind the last one
+  }
+
   // Rows of y and of the residual lie far apart, each in a place of its own, where the processor does not
   // expect the next access. Asked for here, they arrive while the sum runs.
-  void prefetch(const Strip& strip, std::int64_t column, bool y, bool residual) const {
-    constexpr auto line = static_cast<std::int64_t>(64 / sizeof(T));
-    for (std::int64_t i = strip.from; i < strip.to; ++i)
-      for (std::int64_t c = 0; c < kernel_.cols; c += line) {
-        if (y) __builtin_prefetch(grid_.y + offsets_[at(i)] + column + c, 1);
-        if (residual) __builtin_prefetch(epilogue_.residual + offsets_[at(i)] + column + c);
-      }
+  DCL_ALWAYS_INLINE void prefetch(const Strip& strip, std::int64_t column, bool y, bool residual) const {
+    for (std::int64_t i = strip.from; i < strip.to; ++i) {
+      if (y) prefetch_to_write(grid_.y + offsets_[at(i)] + column, kernel_.cols);
+      if (residual) prefetch_to_l1(epilogue_.residual + offsets_[at(i)] + column, kernel_.cols);
+    }
   }
 
   // Pointers to the residual of a strip, `cols` columns from `column` on; a copy where these are fewer than a
