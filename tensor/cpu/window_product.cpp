@@ -131,7 +131,9 @@ class TileProduct {
         for (std::int64_t i = from; i < to; ++i) pack(reader, strip(i));
         for (std::int64_t panel = first; panel < last; ++panel)
           for (std::int64_t i = from; i < to; ++i) {
-            if (panel == first) ask_for_rows(strip(i).to, strip(i).to - strip(i).from, block);
+            if (plain_rows_)
+              ask_for_rows(strip(i), block,
+                           share_ahead(strip(i).to - strip(i).from, {first, last}, panel, by_strips));
             if (live_[at(i)] || (last_block && (!written_[at(i)] || ends_later())))
               multiply(strip(i), block, panel, last_block);
           }
@@ -217,15 +219,12 @@ class TileProduct {
                            TileRows<T>{spare.rows(), sizes.rows, sizes.cols, y, stream});
   }
 
-  // `count` pixels from row `from` of the tile on, which follow the strip that is multiplied now: the processor
-  // takes the rows of one strip, read beside each other, for no stream. To the second-level cache, where they
-  // do not drive out what the product reads.
-  DCL_ALWAYS_INLINE void ask_for_rows(std::int64_t from, std::int64_t count, std::int64_t block) const {
-    if (!windows_.plain_rows()) return;
-    const T* row = windows_.x + (begin_ + from) * windows_.pixel_stride + b_.begin(block);
-    const std::int64_t depth = b_.begin(block + 1) - b_.begin(block);
-    for (std::int64_t i = 0; i < count; ++i, row += windows_.pixel_stride)
-      prefetch_to_l2(row, depth);  // perhaps behind the last one
+  // Rows of the strip behind this one: the processor takes the rows of one strip, read beside each other, for
+  // no stream. There may be none, or what another thread reads.
+  DCL_ALWAYS_INLINE void ask_for_rows(const Strip& strip, std::int64_t block, Range share) const {
+    const T* const next = windows_.x + (begin_ + strip.to) * windows_.pixel_stride + b_.begin(block);
+    for (std::int64_t i = share.begin; i < share.end; ++i)
+      prefetch_to_l2(next + i * windows_.pixel_stride, b_.begin(block + 1) - b_.begin(block));
   }
 
   // Rows of y and of the residual lie far apart, each in a place of its own, where the processor does not
@@ -262,7 +261,8 @@ class TileProduct {
   const PackedMatrix<T>& b_;
   Epilogue<T> epilogue_;
   const RowGrid<T>& grid_;
-  const bool in_place_ = windows_.plain_rows() &&
+  const bool plain_rows_ = windows_.plain_rows();
+  const bool in_place_ = plain_rows_ &&
                          windows_.pixel_stride * static_cast<std::int64_t>(sizeof(T)) <= kMaxBytesInPlace;
   // Of sums that are written once, in whole cache lines, to pixels each of which begins a cache line if the
   // first one does.

@@ -85,6 +85,7 @@ void run_in_place(const Windows<bfloat16>& w, std::int64_t rows, const TilePanel
     TileTask<bfloat16> task(b, end_of_sums, grid);
     task.set_left(w.pixel_stride, height * w.pixel_stride,
                   [](std::int64_t block, std::int64_t) { return block * kBlockDepth; });
+    task.set_from_memory();
     std::vector<bfloat16> rest;
     for_each_task([&](const TileShare& share) {
       const auto [begin, end, part, first, last] = share;

@@ -10,6 +10,7 @@
 
 #include "tensor/cpu/epilogue.h"
 #include "tensor/cpu/features.h"
+#include "tensor/cpu/prefetch.h"
 #include "tensor/cpu/ranges.h"
 #include "tensor/cpu/streaming.h"
 #include "tensor/cpu/tiles/split.h"
@@ -44,6 +45,10 @@ class TileTask {
                         [&](std::int64_t block, PartPair pair) { a_at_.push_back(at(block, pair.a)); });
   }
 
+  /// Says that strips lie in memory, one behind the other, and are better asked for before they are read: the
+  /// processor takes rows that are read beside each other for no stream.
+  void set_from_memory() { from_memory_ = true; }
+
   /// Row i of the result goes to y[i], or nowhere.
   std::vector<T*>& y() { return y_; }
 
@@ -61,8 +66,14 @@ class TileTask {
     const std::int64_t step = small ? kernel_.rows : rows;
     for (std::int64_t from = 0; from < rows; from += step)
       for (std::int64_t panel = first; panel < last; ++panel)
-        for (std::int64_t i = from; i < std::min(from + step, rows); i += kernel_.rows)
-          multiply_tile(a + i / kernel_.rows * strip_stride_, i, rows, panel);
+        for (std::int64_t i = from; i < std::min(from + step, rows); i += kernel_.rows) {
+          const bfloat16* const strip = a + i / kernel_.rows * strip_stride_;
+          if (from_memory_) {
+            const Range ahead = share_ahead(strip_stride_, {first, last}, panel, small);
+            prefetch_to_l2(strip + strip_stride_ + ahead.begin, ahead.size());
+          }
+          multiply_tile(strip, i, rows, panel);
+        }
     strips_before_ += divide_up(rows, kernel_.rows);
   }
 
@@ -143,6 +154,7 @@ class TileTask {
   bool stream_;
   std::vector<std::int64_t> a_at_, b_at_;
   std::int64_t a_stride_ = 0, strip_stride_ = 0;
+  bool from_memory_ = false;
   std::vector<T*> y_;
   std::int64_t part_ = 0;
   std::int64_t strips_before_ = 0;  // of the part's strips, those before this product's
