@@ -301,8 +301,10 @@ Shares shares_of(const StripGrid& grid, std::int64_t cols, std::int64_t panels, 
   const std::int64_t threads = num_threads();
   const std::int64_t tiles = divide_up(grid.rows, kTileRows);
   if (cols <= grid.rows) {
-    // Every thread reads all of b.
-    const std::int64_t most = std::min(grid.strips, std::max(tiles, row_tasks(with_moments)));
+    // Every thread reads all of b. As many tasks for each thread: of few, one more would be waited for.
+    const std::int64_t wanted = std::max(tiles, row_tasks(with_moments));
+    const std::int64_t even = with_moments ? wanted : divide_up(wanted, threads) * threads;
+    const std::int64_t most = std::min(grid.strips, even);
     return {most, std::min(panels, divide_up(threads, most))};
   }
   // b is the larger operand: every task reads its own columns of it, and gathers all rows.
