@@ -17,6 +17,7 @@ namespace {
 // of b.
 constexpr std::int64_t kTileRows = 112;
 constexpr std::int64_t kMostRows = kTileRows + kMaxTileRows;  // kTileRows in whole strips
+constexpr std::int64_t kAskedChannels = 16;  // windows of fewer overlap, so that their numbers are there
 
 }  // namespace
 
@@ -115,7 +116,8 @@ class TileProduct {
       return Strip{i, tile.grid.begin(tile.begin + i) - begin, tile.grid.begin(tile.begin + i + 1) - begin};
     };
     begin_ = begin;
-    locate_rows(begin, tile.grid.begin(tile.end) - begin);
+    rows_ = tile.grid.begin(tile.end) - begin;
+    locate_rows(begin, rows_);
     written_.fill(false);
     for (std::int64_t block = 0; block < b_.blocks(); ++block) {
       const bool last_block = block + 1 == b_.blocks();
@@ -131,9 +133,9 @@ class TileProduct {
         for (std::int64_t i = from; i < to; ++i) pack(reader, strip(i));
         for (std::int64_t panel = first; panel < last; ++panel)
           for (std::int64_t i = from; i < to; ++i) {
-            if (plain_rows_)
-              ask_for_rows(strip(i), block,
-                           share_ahead(strip(i).to - strip(i).from, {first, last}, panel, by_strips));
+            if (in_place_ || by_strips)
+              ask_ahead(strip(i), block,
+                        share_ahead(strip(i).to - strip(i).from, {first, last}, panel, by_strips));
             if (live_[at(i)] || (last_block && (!written_[at(i)] || ends_later())))
               multiply(strip(i), block, panel, last_block);
           }
@@ -219,17 +221,22 @@ class TileProduct {
                            TileRows<T>{spare.rows(), sizes.rows, sizes.cols, y, stream});
   }
 
-  // Rows of the strip behind this one: the processor takes the rows of one strip, read beside each other, for
-  // no stream. There may be none, or what another thread reads.
-  DCL_ALWAYS_INLINE void ask_for_rows(const Strip& strip, std::int64_t block, Range share) const {
-    const T* const next = windows_.x + (begin_ + strip.to) * windows_.pixel_stride + b_.begin(block);
-    for (std::int64_t i = share.begin; i < share.end; ++i)
-      prefetch_to_l2(next + i * windows_.pixel_stride, b_.begin(block + 1) - b_.begin(block));
+  // What some rows of the strip behind this one read: rows that are read beside each other, and windows that
+  // are read piece by piece, look to the processor like no stream.
+  void ask_ahead(const Strip& strip, std::int64_t block, Range share) const {
+    const std::int64_t first = strip.to + share.begin;
+    const std::int64_t last = std::min(strip.to + share.end, rows_);
+    if (first >= last || windows_.channels < kAskedChannels) return;
+    WindowReader<T> reader(windows_, begin_ + first, b_.begin(block), b_.begin(block + 1));
+    for (std::int64_t i = first; i < last; ++i)
+      reader.visit([](std::int64_t, std::int64_t count, const T* source) {
+        if (source != nullptr) prefetch_to_l2(source, count);
+      });
   }
 
   // Rows of y and of the residual lie far apart, each in a place of its own, where the processor does not
   // expect the next access. Asked for here, they arrive while the sum runs.
-  DCL_ALWAYS_INLINE void prefetch(const Strip& strip, std::int64_t column, bool y, bool residual) const {
+  void prefetch(const Strip& strip, std::int64_t column, bool y, bool residual) const {
     for (std::int64_t i = strip.from; i < strip.to; ++i) {
       if (y) prefetch_to_write(grid_.y + offsets_[at(i)] + column, kernel_.cols);
       if (residual) prefetch_to_l1(epilogue_.residual + offsets_[at(i)] + column, kernel_.cols);
@@ -261,15 +268,14 @@ class TileProduct {
   const PackedMatrix<T>& b_;
   Epilogue<T> epilogue_;
   const RowGrid<T>& grid_;
-  const bool plain_rows_ = windows_.plain_rows();
-  const bool in_place_ = plain_rows_ &&
+  const bool in_place_ = windows_.plain_rows() &&
                          windows_.pixel_stride * static_cast<std::int64_t>(sizeof(T)) <= kMaxBytesInPlace;
   // Of sums that are written once, in whole cache lines, to pixels each of which begins a cache line if the
   // first one does.
   const bool streams_ = grid_.stream && b_.blocks() == 1 && whole_lines(kernel_.cols) &&
                         whole_lines(grid_.pixel_stride) && whole_lines(grid_.row_stride) &&
                         whole_lines(grid_.image_stride);
-  std::int64_t begin_ = 0;  // first row of the tile
+  std::int64_t begin_ = 0, rows_ = 0;  // of the tile
   std::int64_t part_ = 0;
   Tensor storage_;
   T* packed_;
