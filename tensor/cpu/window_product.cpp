@@ -225,10 +225,17 @@ class TileProduct {
   // are read piece by piece, look to the processor like no stream.
   void ask_ahead(const Strip& strip, std::int64_t block, Range share) const {
     const std::int64_t first = strip.to + share.begin;
-    const std::int64_t last = std::min(strip.to + share.end, rows_);
-    if (first >= last || windows_.channels < kAskedChannels) return;
-    WindowReader<T> reader(windows_, begin_ + first, b_.begin(block), b_.begin(block + 1));
-    for (std::int64_t i = first; i < last; ++i)
+    const std::int64_t last = strip.to + share.end;
+    const std::int64_t column = b_.begin(block);
+    const std::int64_t end = b_.begin(block + 1);
+    if (plain_rows_) {
+      const T* const row = windows_.x + begin_ * windows_.pixel_stride + column;
+      for (std::int64_t i = first; i < last; ++i) prefetch_to_l2(row + i * windows_.pixel_stride, end - column);
+      return;
+    }
+    if (first >= std::min(last, rows_) || windows_.channels < kAskedChannels) return;
+    WindowReader<T> reader(windows_, begin_ + first, column, end);
+    for (std::int64_t i = first; i < std::min(last, rows_); ++i)
       reader.visit([](std::int64_t, std::int64_t count, const T* source) {
         if (source != nullptr) prefetch_to_l2(source, count);
       });
@@ -268,7 +275,8 @@ class TileProduct {
   const PackedMatrix<T>& b_;
   Epilogue<T> epilogue_;
   const RowGrid<T>& grid_;
-  const bool in_place_ = windows_.plain_rows() &&
+  const bool plain_rows_ = windows_.plain_rows();
+  const bool in_place_ = plain_rows_ &&
                          windows_.pixel_stride * static_cast<std::int64_t>(sizeof(T)) <= kMaxBytesInPlace;
   // Of sums that are written once, in whole cache lines, to pixels each of which begins a cache line if the
   // first one does.

@@ -11,6 +11,7 @@
 
 #include "tensor/cpu/features.h"
 #include "tensor/cpu/im2col.h"
+#include "tensor/cpu/prefetch.h"
 #include "tensor/cpu/ranges.h"
 #include "tensor/cpu/tiles/padded_copy.h"
 #include "tensor/cpu/tiles/row_operands.h"
@@ -64,6 +65,12 @@ class WeightAccumulator {
   void add(std::int64_t strip, const bfloat16* x, std::int64_t column, std::int64_t cols,
            const WeightResult& out) {
     const std::int64_t o = strip * kernel_.rows;
+    const TileRoom room{std::min(kernel_.rows, dy_cols_ - o), cols};
+    std::array<float*, kMaxTileHeight> y;
+    for (std::int64_t i = 0; i < room.rows; ++i) {
+      y[static_cast<std::size_t>(i)] = out.data + (o + i) * out.stride + column;
+      prefetch_to_write(y[static_cast<std::size_t>(i)], cols);
+    }
     kernel_.multiply({.a = dy_ + o * kBlockDepth,
                       .a_stride = kBlockDepth,
                       .a_at = a_at_.data(),
@@ -72,10 +79,6 @@ class WeightAccumulator {
                       .b_at = b_at_.data(),
                       .blocks = std::ssize(a_at_)},
                      c_.data());
-    const TileRoom room{std::min(kernel_.rows, dy_cols_ - o), cols};
-    std::array<float*, kMaxTileHeight> y;
-    for (std::int64_t i = 0; i < room.rows; ++i)
-      y[static_cast<std::size_t>(i)] = out.data + (o + i) * out.stride + column;
     kernel_.add_float(c_.data(), room, y.data());
   }
 
@@ -94,18 +97,20 @@ class RowFeed {
   RowFeed(const Windows<T>& w, std::int64_t row, std::int64_t begin, std::int64_t end)
       : reader_(w, row, begin, end),
         next_(w.plain_rows() ? w.x + row * w.pixel_stride + begin : nullptr),
-        stride_(w.pixel_stride) {}
+        stride_(w.pixel_stride),
+        count_(end - begin) {}
   const T* operator()(T* place) {
     if (next_ == nullptr) return reader_.read(place) ? place : nullptr;
     const T* const row = next_;
     next_ += stride_;
+    prefetch_to_l2(row + kBlockDepth * stride_, count_);
     return row;
   }
 
  private:
   WindowReader<T> reader_;
   const T* next_;
-  std::int64_t stride_;
+  std::int64_t stride_, count_;
 };
 
 /// Columns from gathered rows: all taps' channels one behind the other. A piece is some rows.
@@ -219,7 +224,9 @@ class CopiedGradient {
         const std::int64_t p = band.row + position / of_.layout_.width / band.images;
         ++position;
         if (q >= dy_.in_w) return nullptr;
-        return dy_.x + ((n * dy_.in_h + p) * dy_.in_w + q) * dy_.pixel_stride;
+        const T* const row = dy_.x + ((n * dy_.in_h + p) * dy_.in_w + q) * dy_.pixel_stride;
+        prefetch_to_l2(row + kBlockDepth * dy_.pixel_stride, dy_.channels);
+        return row;
       });
     }
 
@@ -265,7 +272,9 @@ class CopiedGradient {
             const std::int64_t h = band.row - layout.top + position / layout.width / band.images;
             if (q >= x_.in_w || h < 0 || h >= x_.in_h || h >= band.row + band.rows + layout.bottom)
               return nullptr;
-            return x_.x + ((n * x_.in_h + h) * x_.in_w + q) * x_.pixel_stride;
+            const T* const row = x_.x + ((n * x_.in_h + h) * x_.in_w + q) * x_.pixel_stride;
+            prefetch_to_l2(row + kBlockDepth * x_.pixel_stride, x_.channels);
+            return row;
           },
           x_.channels);
     }
