@@ -87,7 +87,8 @@ struct TileAttention<T>::Scratch {
                      .b = b.panel(panel),
                      .b_half = kHalfBlock,
                      .b_at = blocks.b.data(),
-                     .blocks = std::ssize(blocks.a)},
+                     .blocks = std::ssize(blocks.a),
+                     .rows = kernel.rows},
                     tile.data());
   }
 };

@@ -1,5 +1,8 @@
 // vdpbf16ps: sixteen sums of two products a lane pair. GCC and Clang compile these functions alone for the
 // instruction set, so that nothing else of this file needs it.
+#include <array>
+#include <utility>
+
 #include "tensor/cpu/streaming.h"
 #include "tensor/cpu/tiles/tile_targets.h"
 
@@ -46,11 +49,14 @@ DCL_AVX512_BF16 inline __m512 widen_16(__m256i v) {
 
 }  // namespace
 
-DCL_AVX512_BF16 void multiply_avx512_bf16(const TileOperands& o, float* c) {
-  __m512 left[kAvx512Rows];
-  __m512 right[kAvx512Rows];
+namespace {
+
+template <int rows>
+DCL_AVX512_BF16 void multiply_rows(const TileOperands& o, float* c) {
+  __m512 left[rows];
+  __m512 right[rows];
 #pragma GCC unroll 14
-  for (int i = 0; i < kAvx512Rows; ++i) left[i] = right[i] = _mm512_setzero_ps();
+  for (int i = 0; i < rows; ++i) left[i] = right[i] = _mm512_setzero_ps();
   for (std::int64_t block = 0; block < o.blocks; ++block) {
     const bfloat16* a = o.a + o.a_at[block];
     const bfloat16* b = o.b + o.b_at[block];
@@ -58,7 +64,7 @@ DCL_AVX512_BF16 void multiply_avx512_bf16(const TileOperands& o, float* c) {
       const __m512bh b_left = load_pairs(b);
       const __m512bh b_right = load_pairs(b + o.b_half);
 #pragma GCC unroll 14
-      for (int i = 0; i < kAvx512Rows; ++i) {
+      for (int i = 0; i < rows; ++i) {
         const __m512bh a_i = repeat_pair(a + i * o.a_stride);
         left[i] = _mm512_dpbf16_ps(left[i], a_i, b_left);
         right[i] = _mm512_dpbf16_ps(right[i], a_i, b_right);
@@ -68,10 +74,25 @@ DCL_AVX512_BF16 void multiply_avx512_bf16(const TileOperands& o, float* c) {
     }
   }
 #pragma GCC unroll 14
-  for (int i = 0; i < kAvx512Rows; ++i) {
+  for (int i = 0; i < rows; ++i) {
     _mm512_store_ps(c + i * kTileCols, left[i]);
     _mm512_store_ps(c + i * kTileCols + 16, right[i]);
   }
+}
+
+using MultiplyRows = void(const TileOperands&, float*);
+
+template <int... rows>
+constexpr std::array<MultiplyRows*, kAvx512Rows + 1> all_rows(
+    std::integer_sequence<int, rows...> /*rows from 0 on*/) {
+  return {nullptr, &multiply_rows<rows + 1>...};
+}
+
+}  // namespace
+
+void multiply_avx512_bf16(const TileOperands& operands, float* c) {
+  static constexpr auto kAllRows = all_rows(std::make_integer_sequence<int, kAvx512Rows>());
+  kAllRows[static_cast<std::size_t>(operands.rows)](operands, c);
 }
 
 DCL_AVX512_BF16 void store_avx512_bf16(const float* c, TileRoom room, const StoreEnd<bfloat16>& end,

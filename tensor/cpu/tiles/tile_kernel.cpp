@@ -23,6 +23,7 @@ std::array<TileKernel, kPaths> make_kernels() {
   avx512.multiply = &multiply_avx512_bf16;
   avx512.store_bfloat16 = &store_avx512_bf16;
   avx512.streams_bfloat16 = true;
+  avx512.any_rows = true;
   avx512.name = "vdpbf16ps";
   TileKernel& emulated = at(TilePath::amx_emulated);
   emulated.rows = 32;

@@ -31,6 +31,7 @@ struct TileOperands {
   std::int64_t b_half;
   const std::int64_t* b_at;  // [blocks]
   std::int64_t blocks;
+  std::int64_t rows;  // that are wanted, at most the kernel's
 };
 
 /// The part of a tile that the result has room for.
@@ -52,7 +53,8 @@ struct StoreEnd {
 
 struct TileKernel {
   std::int64_t rows;
-  /// Overwrites c [rows][32], aligned to 64 bytes. Reads whole blocks of all rows.
+  /// Overwrites c [rows][32], aligned to 64 bytes. Unless `any_rows`, also the rows that are not wanted; it
+  /// reads whole blocks of all that it computes.
   void (*multiply)(const TileOperands& operands, float* c);
   /// Rows whose y[i] is null are left out.
   void (*store_bfloat16)(const float* c, TileRoom room, const StoreEnd<bfloat16>& end, bfloat16* const* y);
@@ -61,6 +63,8 @@ struct TileKernel {
   void (*add_float)(const float* c, TileRoom room, float* const* y);
   /// True where rows that lie a power of two apart are read as fast as others.
   bool any_stride;
+  /// True where fewer rows take less time.
+  bool any_rows = false;
   /// True where store_bfloat16 can write past the caches; store_float can of plain sums.
   bool streams_bfloat16 = false;
   std::string name;

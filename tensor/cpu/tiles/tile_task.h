@@ -103,7 +103,8 @@ class TileTask {
                       .b = b_.panel(panel),
                       .b_half = kHalfBlock,
                       .b_at = b_at_.data(),
-                      .blocks = std::ssize(a_at_)},
+                      .blocks = std::ssize(a_at_),
+                      .rows = room.rows},
                      c_.data());
     std::array<const T*, kMaxTileHeight> residual;
     for (std::int64_t j = 0; j < room.rows && end_.residual != nullptr; ++j)

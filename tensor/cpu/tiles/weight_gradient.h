@@ -59,13 +59,13 @@ class WeightAccumulator {
     });
   }
 
-  std::int64_t strips() const { return (dy_cols_ + kernel_.rows - 1) / kernel_.rows; }
+  std::int64_t strips() const { return divide_up(dy_cols_, kernel_.rows); }
 
   /// Columns [column, column + cols) of a strip of output channels; x points to the columns' first pair.
   void add(std::int64_t strip, const bfloat16* x, std::int64_t column, std::int64_t cols,
            const WeightResult& out) {
-    const std::int64_t o = strip * kernel_.rows;
-    const TileRoom room{std::min(kernel_.rows, dy_cols_ - o), cols};
+    const std::int64_t o = first_channel(strip);
+    const TileRoom room{first_channel(strip + 1) - o, cols};
     std::array<float*, kMaxTileHeight> y;
     for (std::int64_t i = 0; i < room.rows; ++i) {
       y[static_cast<std::size_t>(i)] = out.data + (o + i) * out.stride + column;
@@ -77,12 +77,18 @@ class WeightAccumulator {
                       .b = x,
                       .b_half = b_half_,
                       .b_at = b_at_.data(),
-                      .blocks = std::ssize(a_at_)},
+                      .blocks = std::ssize(a_at_),
+                      .rows = room.rows},
                      c_.data());
     kernel_.add_float(c_.data(), room, y.data());
   }
 
  private:
+  // Strips of about the same height where the lower ones are faster.
+  std::int64_t first_channel(std::int64_t strip) const {
+    return kernel_.any_rows ? dy_cols_ * strip / strips() : std::min(strip * kernel_.rows, dy_cols_);
+  }
+
   const TileKernel& kernel_ = tile_kernel();
   const bfloat16* dy_ = nullptr;
   std::int64_t dy_cols_ = 0, b_half_ = 0;
