@@ -192,6 +192,18 @@ TEST(Tiles, ShareWeightGradientsOfSeveralPieces) {
   });
 }
 
+// Long sums with more channels of dy than of x; pixels in a row, with a stride, in groups; parts and pieces.
+TEST(Tiles, ExchangeTheOperandsOfWeightGradients) {
+  const std::vector<Row> wide{{{1, 60, 75, 8}, 24, 1, {}},
+                              {{1, 90, 80, 8}, 24, 1, {.stride = 2}},
+                              {{2, 60, 60, 16}, 48, 1, {.groups = 2}},
+                              {{1, 23, 22, 2}, 33, 1, {}}};
+  on_every_tile_path([&](const std::string& path) {
+    expect_shared_weight_gradient<bfloat16>(wide, path);
+    expect_shared_weight_gradient<float>(wide, path);
+  });
+}
+
 TEST(Tiles, DoNotDependOnThreads) {
   const int before = cpu::num_threads();
   for (const Row& row : rows()) {

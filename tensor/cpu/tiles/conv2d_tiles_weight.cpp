@@ -101,6 +101,34 @@ void add_gradient(const WeightOperands<T>& all, const WeightResult& out) {
   add_by_pieces(Gradient(all, kSharedRows<T>), all, out);
 }
 
+// The left operand is transposed number by number, the right one only laid in pairs: where dy is the wider
+// one, and both have so many rows that it pays, they change places. The transpose of the sum then takes one
+// pass over dweight.
+template <class T>
+bool exchange_pays(const WeightOperands<T>& all) {
+  constexpr std::int64_t kPasses = 100;  // over dweight that the sum has to be long for (measured)
+  const std::int64_t columns = all.x.depth();
+  return all.x.taps_h.size() * all.x.taps_w.size() == 1 &&
+         all.rows() * (all.dy.channels - columns) > kPasses * all.dy.channels * columns;
+}
+
+template <class T>
+void add_exchanged(const WeightOperands<T>& all, const WeightResult& out) {
+  const std::int64_t channels = all.dy.channels;
+  Tensor transposed = Tensor::zeros({all.x.channels, channels}, {DType::float32, {}});
+  auto* const values = transposed.data<float>();
+  add_gradient<GatheredGradient<T>>(WeightOperands<T>{.dy = all.x, .x = all.dy, .batch = all.batch},
+                                    {values, channels});
+  constexpr std::int64_t kSide = 16;  // of squares whose rows and columns stay in the first-level cache
+  parallel_for(divide_up(channels, kSide), 1 + (1 << 14) / (kSide * all.x.channels),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t k = 0; k < all.x.channels; k += kSide)
+                   for (std::int64_t o = begin * kSide; o < std::min(end * kSide, channels); ++o)
+                     for (std::int64_t i = k; i < std::min(k + kSide, all.x.channels); ++i)
+                       out.data[o * out.stride + i] = values[i * channels + o];
+               });
+}
+
 }  // namespace
 
 template <class T>
@@ -114,6 +142,8 @@ void conv2d_backward_weight_tiles(const Conv2dSizes& z, const T* dy, const T* x,
     const WeightResult out{dweight + g * z.group_out() * depth, depth};
     if (CopiedGradient<T>::fits(all))
       add_gradient<CopiedGradient<T>>(all, out);
+    else if (exchange_pays(all))
+      add_exchanged(all, out);
     else
       add_gradient<GatheredGradient<T>>(all, out);
   }
