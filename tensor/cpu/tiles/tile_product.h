@@ -1,7 +1,8 @@
 // y = windows · b + bias by tiles of bfloat16 products, the counterpart of window_product.h. The rows of the
 // left operand are read where they lie when the kernel is 1×1; from a copy of a few pictures with zeros
 // around them, in which a tap is a distance, when the result has the picture's size; from one in which a row
-// of taps is one piece, when there are few channels (overlapped_rows.h); else they are gathered.
+// of taps is one piece, when there are few channels (overlapped_rows.h); else they are gathered. So are those
+// of small pictures, ordered by the taps that they lack (border.h): what a strip lacks is left out.
 #pragma once
 
 #include "tensor/cpu/im2col.h"
@@ -26,9 +27,10 @@ class TileProduct {
  private:
   enum class Reading : std::uint8_t { in_place, overlapped, from_copy, gathered };
 
-  const Windows<T>& windows_;
+  Windows<T> windows_;
   std::int64_t batch_;
   Reading reading_;
+  bool leaves_out_taps_ = false;  // gathered rows, ordered
 };
 
 }  // namespace dcl::tensor::cpu

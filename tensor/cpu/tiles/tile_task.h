@@ -13,6 +13,7 @@
 #include "tensor/cpu/prefetch.h"
 #include "tensor/cpu/ranges.h"
 #include "tensor/cpu/streaming.h"
+#include "tensor/cpu/tiles/block_lists.h"
 #include "tensor/cpu/tiles/split.h"
 #include "tensor/cpu/tiles/tile_panels.h"
 #include "tensor/cpu/window_product.h"
@@ -25,8 +26,8 @@ class TileTask {
   TileTask(const TilePanels& b, const Epilogue<T>& end, const RowGrid<T>& grid)
       : b_(b), end_(end), origin_(grid.y), stream_(grid.stream && can_stream(end)) {
     const std::int64_t blocks = b.size().blocks();
-    for_each_product<T>(blocks,
-                        [&](std::int64_t block, PartPair pair) { b_at_.push_back(b.at(pair.b, block)); });
+    for_each_product<T>(
+        blocks, [&](std::int64_t block, PartPair pair) { lists_.all().b.push_back(b.at(pair.b, block)); });
   }
 
   ~TileTask() {
@@ -40,9 +41,15 @@ class TileTask {
   void set_left(std::int64_t a_stride, std::int64_t strip_stride, At&& at) {
     a_stride_ = a_stride;
     strip_stride_ = strip_stride;
-    a_at_.clear();
+    auto& a = lists_.all().a;
+    a.clear();
     for_each_product<T>(b_.size().blocks(),
-                        [&](std::int64_t block, PartPair pair) { a_at_.push_back(at(block, pair.a)); });
+                        [&](std::int64_t block, PartPair pair) { a.push_back(at(block, pair.a)); });
+  }
+
+  /// The live taps of each strip of the next products; others are left out. A tap is `blocks` whole blocks.
+  void set_live_taps(const std::vector<TapMask>& of_strips, std::int64_t blocks) {
+    lists_.set_masks(of_strips, blocks * std::ssize(kPartPairs<T>));
   }
 
   /// Says that strips lie in memory, one behind the other, and are better asked for before they are read: the
@@ -97,13 +104,14 @@ class TileTask {
       // while the products run.
       if (!streams) __builtin_prefetch(y[static_cast<std::size_t>(j)], 1);
     }
+    const BlockList& blocks = lists_.of(i / kernel_.rows);
     kernel_.multiply({.a = a,
                       .a_stride = a_stride_,
-                      .a_at = a_at_.data(),
+                      .a_at = blocks.a.data(),
                       .b = b_.panel(panel),
                       .b_half = kHalfBlock,
-                      .b_at = b_at_.data(),
-                      .blocks = std::ssize(a_at_),
+                      .b_at = blocks.b.data(),
+                      .blocks = std::ssize(blocks.a),
                       .rows = room.rows},
                      c_.data());
     std::array<const T*, kMaxTileHeight> residual;
@@ -153,7 +161,7 @@ class TileTask {
   Epilogue<T> end_;
   const T* origin_;  // of the result, where the residual has its own
   bool stream_;
-  std::vector<std::int64_t> a_at_, b_at_;
+  BlockLists lists_;
   std::int64_t a_stride_ = 0, strip_stride_ = 0;
   bool from_memory_ = false;
   std::vector<T*> y_;

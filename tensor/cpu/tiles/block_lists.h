@@ -1,0 +1,60 @@
+// Which blocks of both operands a strip's product sums: all of them, or those of the taps that read inside the
+// picture for one of its rows.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+namespace dcl::tensor::cpu {
+
+/// Taps as bits, so that there are up to 64 of them.
+using TapMask = std::uint64_t;
+inline constexpr std::int64_t kMaxMaskedTaps = 64;
+
+/// Where products read, in the order in which they are summed.
+struct BlockList {
+  std::vector<std::int64_t> a, b;
+};
+
+class BlockLists {
+ public:
+  /// Of all blocks.
+  BlockList& all() { return all_; }
+
+  /// Strip i has the live taps masks[i]; a tap is `products` neighbours of the list.
+  void set_masks(const std::vector<TapMask>& masks, std::int64_t products) {
+    of_strip_.clear();
+    for (const TapMask mask : masks) of_strip_.push_back(find_or_add(mask, products));
+  }
+
+  const BlockList& of(std::int64_t strip) const {
+    return of_strip_.empty() ? all_ : some_[of_strip_[static_cast<std::size_t>(strip)]].list;
+  }
+
+ private:
+  struct Masked {
+    TapMask mask;
+    BlockList list;
+  };
+
+  std::size_t find_or_add(TapMask mask, std::int64_t products) {
+    const auto known = std::ranges::find(some_, mask, &Masked::mask);
+    const auto index = static_cast<std::size_t>(known - some_.begin());
+    if (known != some_.end()) return index;
+    Masked masked{mask, {}};
+    for (std::size_t i = 0; i < all_.a.size(); ++i) {
+      if ((mask >> (static_cast<std::int64_t>(i) / products) & 1) == 0) continue;
+      masked.list.a.push_back(all_.a[i]);
+      masked.list.b.push_back(all_.b[i]);
+    }
+    some_.push_back(std::move(masked));
+    return index;
+  }
+
+  BlockList all_;
+  std::vector<Masked> some_;  // a few: a 3×3 kernel's nine, and those of strips that have two kinds of rows
+  std::vector<std::size_t> of_strip_;
+};
+
+}  // namespace dcl::tensor::cpu
