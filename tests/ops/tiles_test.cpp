@@ -29,8 +29,8 @@ struct Row {
 };
 
 // In place, from a copy of one picture, of several and of bands of a large one, gathered; more columns than
-// rows, shared out by them; whole blocks and strips and others; strides, dilation, groups; kernels larger
-// than the picture; phases that no output has read.
+// rows, shared out by them; whole blocks and strips and others; strides, dilation, groups; rows ordered by the
+// taps that they lack; kernels larger than the picture; phases that no output has read.
 const std::vector<Row>& rows() {
   static const std::vector<Row> all{{{2, 7, 9, 64}, 48, 1, {}},
                                     {{1, 5, 5, 20}, 33, 1, {}},
@@ -53,6 +53,12 @@ const std::vector<Row>& rows() {
                                     {{1, 75, 80, 3}, 64, 7, {.stride = 2, .padding = 3}},
                                     {{1, 20, 1, 32}, 8, 2, {.padding = 16}},
                                     {{1, 9, 9, 32}, 8, 3, {.stride = 2, .dilation = 2}},
+                                    {{11, 7, 7, 96}, 100, 3, {.padding = 1}},  // ordered by their taps
+                                    {{3, 14, 13, 96}, 32, 3, {.padding = 1}},
+                                    {{9, 8, 8, 96}, 40, 3, {.padding = 2, .dilation = 2}},
+                                    {{11, 14, 14, 128}, 33, 3, {.stride = 2, .padding = 1}},
+                                    {{11, 7, 7, 192}, 128, 3, {.padding = 1, .groups = 2}},
+                                    {{45, 3, 4, 96}, 8, 5, {.padding = 2}},
                                     {{0, 4, 4, 8}, 8, 3, {.padding = 1}},
                                     {{0, 8, 8, 64}, 64, 3, {.padding = 1}}};
   return all;

@@ -17,6 +17,19 @@ struct BlockList {
   std::vector<std::int64_t> a, b;
 };
 
+/// Those entries i of a list for which takes(i).
+template <class Takes>
+BlockList filtered(const BlockList& all, Takes takes) {
+  BlockList some;
+  for (std::size_t i = 0; i < all.a.size(); ++i) {
+    if (!takes(static_cast<std::int64_t>(i))) continue;
+    some.a.push_back(all.a[i]);
+    some.b.push_back(all.b[i]);
+  }
+  return some;
+}
+
+/// A list for each strip.
 class BlockLists {
  public:
   /// Of all blocks.
@@ -42,13 +55,7 @@ class BlockLists {
     const auto known = std::ranges::find(some_, mask, &Masked::mask);
     const auto index = static_cast<std::size_t>(known - some_.begin());
     if (known != some_.end()) return index;
-    Masked masked{mask, {}};
-    for (std::size_t i = 0; i < all_.a.size(); ++i) {
-      if ((mask >> (static_cast<std::int64_t>(i) / products) & 1) == 0) continue;
-      masked.list.a.push_back(all_.a[i]);
-      masked.list.b.push_back(all_.b[i]);
-    }
-    some_.push_back(std::move(masked));
+    some_.push_back({mask, filtered(all_, [&](std::int64_t i) { return (mask >> i / products & 1) != 0; })});
     return index;
   }
 

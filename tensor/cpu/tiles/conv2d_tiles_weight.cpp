@@ -137,15 +137,19 @@ void conv2d_backward_weight_tiles(const Conv2dSizes& z, const T* dy, const T* x,
   std::fill_n(dweight, z.out_channels * depth, 0.0F);
   if (z.out_rows() == 0) return;
   for (std::int64_t g = 0; g < z.params.groups; ++g) {
-    const WeightOperands<T> all{
-        .dy = output_pixels(z, dy, g), .x = forward_windows(z, x, g), .batch = z.batch};
+    WeightOperands<T> all{.dy = output_pixels(z, dy, g), .x = forward_windows(z, x, g), .batch = z.batch};
     const WeightResult out{dweight + g * z.group_out() * depth, depth};
-    if (CopiedGradient<T>::fits(all))
-      add_gradient<CopiedGradient<T>>(all, out);
-    else if (exchange_pays(all))
-      add_exchanged(all, out);
-    else
+    if (leaving_out_taps_pays(all.x, z.batch)) {
+      all.x.order = order_by_live_taps(all.x, z.batch);
+      all.dy.order = all.x.order;
       add_gradient<GatheredGradient<T>>(all, out);
+    } else if (CopiedGradient<T>::fits(all)) {
+      add_gradient<CopiedGradient<T>>(all, out);
+    } else if (exchange_pays(all)) {
+      add_exchanged(all, out);
+    } else {
+      add_gradient<GatheredGradient<T>>(all, out);
+    }
   }
 }
 

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "tensor/cpu/border.h"
 #include "tensor/cpu/features.h"
 #include "tensor/cpu/ranges.h"
 #include "tensor/cpu/threads.h"
+#include "tensor/cpu/tiles/live_taps.h"
 #include "tensor/cpu/tiles/overlapped_rows.h"
 #include "tensor/cpu/tiles/padded_copy.h"
 #include "tensor/cpu/tiles/tile_task.h"
@@ -25,11 +25,6 @@ constexpr std::int64_t kTaskStrips = 2;
 constexpr std::int64_t kGroupPanels = 4;
 // Channels are filled up to whole blocks in a copy: by at most a third.
 constexpr double kMaxFilled = 1.34;
-// Rows are ordered by the taps that they lack where there are so many, and so few taps are live (measured;
-// 7x7 pixels under 3x3 have 0.82, 14x14 have 0.91).
-constexpr std::int64_t kOrderedRows = 512;
-constexpr double kMaxLiveShare = 0.93;
-constexpr double kMaxLiveShareOfTiles = 0.85;
 
 template <class T>
 std::int64_t row_bytes(std::int64_t depth) {
@@ -156,25 +151,6 @@ class GatheredRows {
   Tensor storage_;
 };
 
-// The taps that read inside the picture for one of the rows, of each strip of rows [begin, end).
-template <class T>
-std::vector<TapMask> live_taps(const Windows<T>& w, std::int64_t begin, std::int64_t end) {
-  std::vector<TapMask> masks;
-  RowCursor<T> cursor(w, begin);
-  for (std::int64_t row = begin; row < end; ++row, cursor.advance()) {
-    if ((row - begin) % tile_kernel().rows == 0) masks.push_back(0);
-    TapMask tap = 1;
-    for (const std::int64_t r : w.taps_h)
-      for (const std::int64_t s : w.taps_w) {
-        const std::int64_t h = cursor.at().p * w.step + r;
-        const std::int64_t q = cursor.at().q * w.step + s;
-        if (h >= 0 && h < w.in_h && q >= 0 && q < w.in_w) masks.back() |= tap;
-        tap <<= 1;
-      }
-  }
-  return masks;
-}
-
 template <class T>
 void run_gathered(const Windows<T>& w, std::int64_t rows, bool leave_out_taps, const TilePanels& b,
                   const Epilogue<T>& end_of_sums, const RowGrid<T>& grid) {
@@ -193,7 +169,7 @@ void run_gathered(const Windows<T>& w, std::int64_t rows, bool leave_out_taps, c
       if (begin != gathered) {
         left.gather(begin, end - begin);
         locate_rows(w, begin, end - begin, grid, task.y());
-        if (leave_out_taps) task.set_live_taps(live_taps(w, begin, end), w.channels / kBlockDepth);
+        if (leave_out_taps) task.set_live_taps(live_taps(w, {begin, end}, height), w.channels / kBlockDepth);
         gathered = begin;
       }
       task.multiply(std::as_const(left).data(), end - begin, first, last);
@@ -330,17 +306,6 @@ void fill_zeros(const Windows<T>& w, std::int64_t rows, std::int64_t cols, const
   std::vector<T*> y;
   locate_rows(w, 0, rows, grid, y);
   for (T* row : y) std::fill_n(row, cols, T());
-}
-
-// Gathering reads a pixel once for each tap, which a copy would not: too often for numbers that have to be
-// split, and for tiles, whose products are fast, more seldom worth it.
-template <class T>
-bool leaving_out_taps_pays(const Windows<T>& w, std::int64_t batch) {
-  const std::int64_t taps = std::ssize(w.taps_h) * std::ssize(w.taps_w);
-  if (!std::is_same_v<T, bfloat16> || taps < 2 || taps > kMaxMaskedTaps || w.channels % kBlockDepth != 0 ||
-      w.channels < kMinTapChannels || batch * w.out_h * w.out_w < kOrderedRows)
-    return false;
-  return live_share(w) <= (tile_kernel().any_rows ? kMaxLiveShare : kMaxLiveShareOfTiles);
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "tensor/cpu/im2col.h"
 #include "tensor/cpu/prefetch.h"
 #include "tensor/cpu/ranges.h"
+#include "tensor/cpu/tiles/live_taps.h"
 #include "tensor/cpu/tiles/padded_copy.h"
 #include "tensor/cpu/tiles/row_operands.h"
 #include "tensor/cpu/tiles/tile_kernel.h"
@@ -51,19 +52,28 @@ class WeightAccumulator {
     dy_ = dy.data();
     dy_cols_ = dy.cols();
     b_half_ = x.chunk_stride();
-    a_at_.clear();
-    b_at_.clear();
+    all_ = {};
     for_each_product<T>(dy.blocks(), [&](std::int64_t block, PartPair pair) {
-      a_at_.push_back(dy.at(pair.a, block));
-      b_at_.push_back(x.at(pair.b, block));
+      all_.a.push_back(dy.at(pair.a, block));
+      all_.b.push_back(x.at(pair.b, block));
     });
+    of_tap_.clear();
+  }
+
+  /// The live taps of each block of rows, of which a tap's columns then sum no others.
+  void set_live_taps(const std::vector<TapMask>& of_blocks, std::int64_t taps) {
+    for (std::int64_t tap = 0; tap < taps; ++tap)
+      of_tap_.push_back(filtered(all_, [&](std::int64_t i) {
+        return (of_blocks[static_cast<std::size_t>(i / std::ssize(kPartPairs<T>))] >> tap & 1) != 0;
+      }));
   }
 
   std::int64_t strips() const { return divide_up(dy_cols_, kernel_.rows); }
 
   /// Columns [column, column + cols) of a strip of output channels; x points to the columns' first pair.
   void add(std::int64_t strip, const bfloat16* x, std::int64_t column, std::int64_t cols,
-           const WeightResult& out) {
+           const WeightResult& out, std::int64_t tap = 0) {
+    const BlockList& blocks = of_tap_.empty() ? all_ : of_tap_[static_cast<std::size_t>(tap)];
     const std::int64_t o = first_channel(strip);
     const TileRoom room{first_channel(strip + 1) - o, cols};
     std::array<float*, kMaxTileHeight> y;
@@ -73,11 +83,11 @@ class WeightAccumulator {
     }
     kernel_.multiply({.a = dy_ + o * kBlockDepth,
                       .a_stride = kBlockDepth,
-                      .a_at = a_at_.data(),
+                      .a_at = blocks.a.data(),
                       .b = x,
                       .b_half = b_half_,
-                      .b_at = b_at_.data(),
-                      .blocks = std::ssize(a_at_),
+                      .b_at = blocks.b.data(),
+                      .blocks = std::ssize(blocks.a),
                       .rows = room.rows},
                      c_.data());
     kernel_.add_float(c_.data(), room, y.data());
@@ -92,7 +102,8 @@ class WeightAccumulator {
   const TileKernel& kernel_ = tile_kernel();
   const bfloat16* dy_ = nullptr;
   std::int64_t dy_cols_ = 0, b_half_ = 0;
-  std::vector<std::int64_t> a_at_, b_at_;
+  BlockList all_;
+  std::vector<BlockList> of_tap_;  // or none: then all blocks
   alignas(64) std::array<float, kMaxTileHeight * kTileCols> c_;
 };
 
@@ -102,7 +113,7 @@ class RowFeed {
  public:
   RowFeed(const Windows<T>& w, std::int64_t row, std::int64_t begin, std::int64_t end)
       : reader_(w, row, begin, end),
-        next_(w.plain_rows() ? w.x + row * w.pixel_stride + begin : nullptr),
+        next_(w.plain_rows() && w.order.empty() ? w.x + row * w.pixel_stride + begin : nullptr),
         stride_(w.pixel_stride),
         count_(end - begin) {}
   const T* operator()(T* place) {
@@ -125,7 +136,11 @@ class GatheredGradient {
  public:
   /// Pieces of `rows` rows.
   GatheredGradient(const WeightOperands<T>& all, std::int64_t rows)
-      : all_(all), rows_(rows), pieces_((all.rows() + rows - 1) / rows) {}
+      : all_(all), rows_(rows), pieces_(divide_up(all.rows(), rows)) {
+    if (all.x.order.empty()) return;
+    for (std::int64_t piece = 0; piece < pieces_; ++piece)
+      live_taps_.push_back(live_taps(all.x, rows_of(piece), kBlockDepth));
+  }
 
   std::int64_t pieces() const { return pieces_; }
   std::int64_t columns() const { return all_.x.depth(); }
@@ -169,14 +184,17 @@ class GatheredGradient {
   };
 
   /// Adds the product of what both have packed of a piece.
-  void multiply(const Left& dy, const Right& x, std::int64_t /*piece*/, WeightAccumulator<T>& tiles,
+  void multiply(const Left& dy, const Right& x, std::int64_t piece, WeightAccumulator<T>& tiles,
                 const WeightResult& out) const {
     tiles.set_operands(dy.rows_, x.rows_);
+    if (!live_taps_.empty())
+      tiles.set_live_taps(live_taps_[static_cast<std::size_t>(piece)],
+                          std::ssize(all_.x.taps_h) * std::ssize(all_.x.taps_w));
     const WeightResult to{out.data + dy.channels_.begin * out.stride, out.stride};
     const std::int64_t cols = x.columns_.size();
     const auto add = [&](std::int64_t strip, std::int64_t column) {
       tiles.add(strip, x.rows_.data() + column / 16 * x.rows_.chunk_stride(), x.columns_.begin + column,
-                std::min(kTileCols, cols - column), to);
+                std::min(kTileCols, cols - column), to, (x.columns_.begin + column) / all_.x.channels);
     };
     // The smaller operand passes by the larger one's strips or panels.
     if (dy.rows_.cols() > cols) {
@@ -195,6 +213,8 @@ class GatheredGradient {
 
   const WeightOperands<T>& all_;
   std::int64_t rows_, pieces_;
+  // Of each piece's blocks, where rows are ordered by them: then a panel of columns is of one tap.
+  std::vector<std::vector<TapMask>> live_taps_;
 };
 
 /// Columns from a padded copy: channels, all taps of each. A piece is a band of rows of some pictures.
