@@ -24,7 +24,8 @@ void MomentSums<T>::set_parts(std::int64_t parts) {
 
 template <class T>
 template <class X>
-void MomentSums<T>::add(std::int64_t part, std::int64_t index, std::int64_t channel, const TileRows<X>& tile) {
+void MomentSums<T>::add(std::int64_t part, std::int64_t index, std::int64_t channel,
+                        const TileRows<X>& tile) {
   T* const shift = short_sums(part) + channel;
   double* const sum = long_sums(part) + channel;
   const bool full = index > 0 && index % kTilesInFloat == 0;
@@ -39,18 +40,6 @@ void MomentSums<T>::add(std::int64_t part, std::int64_t index, std::int64_t chan
 }
 
 template <class T>
-template <class X>
-void MomentSums<T>::set_part(std::int64_t part, std::int64_t rows, const X* shift, const double* sum,
-                             const double* squares) {
-  counts_[static_cast<std::size_t>(part)] = {rows, true};
-  T* const to = short_sums(part);
-  for (std::int64_t c = 0; c < channels_; ++c) to[c] = widened(shift[c]);
-  std::fill_n(to + channels_, 2 * channels_, T(0));
-  std::copy_n(sum, channels_, long_sums(part));
-  std::copy_n(squares, channels_, long_sums(part) + channels_);
-}
-
-template <class T>
 ChannelMoments MomentSums<T>::of(std::int64_t first, std::int64_t last) const {
   ChannelMoments all{Tensor::zeros({channels_}, {DType::float64, {}}),
                      Tensor::zeros({channels_}, {DType::float64, {}}), 0};
@@ -62,7 +51,8 @@ ChannelMoments MomentSums<T>::of(std::int64_t first, std::int64_t last) const {
   constexpr std::int64_t kOperations = 1 << 15;
   parallel_for(channels_, kOperations / 8 / std::max<std::int64_t>(last - first, 1) + 1,
                [&](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t part = first; part < last; ++part) add_mean(part, {begin, end}, share, mean);
+                 for (std::int64_t part = first; part < last; ++part)
+                   add_mean(part, {begin, end}, share, mean);
                  for (std::int64_t part = first; part < last; ++part)
                    add_squares(part, {begin, end}, mean, squares);
                });
@@ -105,13 +95,9 @@ void MomentSums<T>::add_squares(std::int64_t part, Range channels, const double*
 template class MomentSums<float>;
 template class MomentSums<double>;
 template void MomentSums<float>::add<float>(std::int64_t, std::int64_t, std::int64_t, const TileRows<float>&);
-template void MomentSums<float>::set_part<float>(std::int64_t, std::int64_t, const float*, const double*,
-                                        const double*);
-template void MomentSums<float>::add<bfloat16>(std::int64_t, std::int64_t, std::int64_t, const TileRows<bfloat16>&);
-template void MomentSums<float>::set_part<bfloat16>(std::int64_t, std::int64_t, const bfloat16*, const double*,
-                                        const double*);
-template void MomentSums<double>::add<double>(std::int64_t, std::int64_t, std::int64_t, const TileRows<double>&);
-template void MomentSums<double>::set_part<double>(std::int64_t, std::int64_t, const double*, const double*,
-                                        const double*);
+template void MomentSums<float>::add<bfloat16>(std::int64_t, std::int64_t, std::int64_t,
+                                               const TileRows<bfloat16>&);
+template void MomentSums<double>::add<double>(std::int64_t, std::int64_t, std::int64_t,
+                                              const TileRows<double>&);
 
 }  // namespace dcl::tensor::cpu

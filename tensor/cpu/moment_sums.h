@@ -20,7 +20,8 @@ struct TileRows {
 };
 
 /// Sums over parts of the rows, put together at the end (Chan, Golub, LeVeque 1979). A part's sums are
-/// shifted by the mean of its first tile, so that a variance does not suffer from a large mean; those of up
+/// shifted by the median of three rows of its first tile, so that a variance suffers neither from a large
+/// mean nor from an outlier; those of up
 /// to kTilesInFloat tiles are in T, all others in double. T is Compute<X> of the rows' type.
 template <class T>
 class MomentSums {
@@ -37,11 +38,6 @@ class MomentSums {
   /// `part`. The tiles of a part come in order and from one thread.
   template <class X>
   void add(std::int64_t part, std::int64_t index, std::int64_t channel, const TileRows<X>& tile);
-  /// All of a part, from sums that somebody else took: Σ (x − shift) and Σ (x − shift)², [channels] each.
-  template <class X>
-  void set_part(std::int64_t part, std::int64_t rows, const X* shift, const double* sum,
-                const double* squares);
-
   /// Of the rows of parts [first, last), all of which have some.
   ChannelMoments of(std::int64_t first, std::int64_t last) const;
 
@@ -65,14 +61,14 @@ class MomentSums {
   void add_squares(std::int64_t part, Range channels, const double* mean, double* squares) const;
 
   std::int64_t channels_;
-  std::vector<Count> counts_;             // of each part
-  Tensor short_storage_, long_storage_;   // [parts,3,channels] of T, [parts,2,channels] of double
-  T* short_ = nullptr;                    // shift, Σ (x − shift), Σ (x − shift)²
-  double* long_ = nullptr;                // the last two of all tiles but the last few
+  std::vector<Count> counts_;            // of each part
+  Tensor short_storage_, long_storage_;  // [parts,3,channels] of T, [parts,2,channels] of double
+  T* short_ = nullptr;                   // shift, Σ (x − shift), Σ (x − shift)²
+  double* long_ = nullptr;               // the last two of all tiles but the last few
 };
 
 /// Tiles whose sums are added before they are added in double.
-inline constexpr std::int64_t kTilesInFloat = 8;
+inline constexpr std::int64_t kTilesInFloat = 2;
 
 /// How many tasks to cut rows into at least. Where their moments are taken it is a number that the threads do
 /// not change, or they would change the bits; further threads share the columns.

@@ -1,5 +1,6 @@
 #include "tensor/cpu/moment_sums_kernels.h"
 
+#include <algorithm>
 #include <type_traits>
 
 #include "tensor/cpu/vector_targets.h"
@@ -45,10 +46,10 @@ HWY_INLINE void add_columns(const TileRows<X>& tile, std::int64_t c, MomentStart
     sum[i] = goes_on ? hn::LoadU(d, to.sum + c + i * lanes) : hn::Zero(d);
     squares[i] = goes_on ? hn::LoadU(d, to.squares + c + i * lanes) : hn::Zero(d);
     if (start == MomentStart::shift) {
-      shift[i] = hn::Zero(d);
-      for (std::int64_t r = 0; r < tile.count; ++r)
-        shift[i] = hn::Add(shift[i], load(d, tile.rows[r] + c + i * lanes));
-      shift[i] = hn::Mul(shift[i], hn::Set(d, T(1) / static_cast<T>(tile.count)));
+      const auto row = [&](std::int64_t r) HWY_ATTR { return load(d, tile.rows[r] + c + i * lanes); };
+      const auto first = row(0);
+      const auto last = row(tile.count - 1);
+      shift[i] = hn::Max(hn::Min(first, last), hn::Min(hn::Max(first, last), row(tile.count / 2)));
       hn::StoreU(shift[i], d, to.shift + c + i * lanes);
     } else {
       shift[i] = hn::LoadU(d, to.shift + c + i * lanes);
@@ -73,9 +74,10 @@ HWY_INLINE void add_columns(const TileRows<X>& tile, std::int64_t c, MomentStart
 template <class X, class T = Compute<X>>
 void add_column(const TileRows<X>& tile, std::int64_t c, MomentStart start, const MomentRow<T>& to) {
   if (start == MomentStart::shift) {
-    T all = 0;
-    for (std::int64_t r = 0; r < tile.count; ++r) all += widened(tile.rows[r][c]);
-    to.shift[c] = all * (T(1) / static_cast<T>(tile.count));
+    const T first = widened(tile.rows[0][c]);
+    const T last = widened(tile.rows[tile.count - 1][c]);
+    const T middle = widened(tile.rows[tile.count / 2][c]);
+    to.shift[c] = std::max(std::min(first, last), std::min(std::max(first, last), middle));
   }
   T sum = start == MomentStart::sums ? to.sum[c] : 0;
   T squares = start == MomentStart::sums ? to.squares[c] : 0;

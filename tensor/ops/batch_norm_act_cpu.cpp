@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <vector>
 
 #include "tensor/cpu/moment_sums.h"
+#include "tensor/cpu/prefetch.h"
 #include "tensor/cpu/streaming.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/ops/batch_norm_act.h"
@@ -15,6 +17,7 @@ namespace {
 constexpr std::int64_t kPartElements = 32768;  // a part is worth a thread …
 constexpr std::int64_t kPartRows = 64;         // … and much longer than its sums
 constexpr std::int64_t kMaxParts = 64;         // of one chunk
+constexpr std::int64_t kTileRows = 16;         // whose moments are summed at a time
 
 // The rows of x as chunks (`groups`) of parts. The cuts depend on the sizes only, and so do the bits.
 struct Parts {
@@ -62,11 +65,15 @@ std::vector<ChannelMoments> moments_of(const Parts& parts, const X* x) {
   MomentSums<Compute<X>> all(parts.channels);
   all.set_parts(parts.total());
   for_each_part(parts, [&](std::int64_t part) {
-    const X* const rows = x + parts.begin(part) * parts.channels;
-    std::vector<double> sums(static_cast<std::size_t>(2 * parts.channels));
-    double* const squares = sums.data() + parts.channels;
-    batch_norm_kernels<X>().moments(parts.size(part), rows, sums.data(), squares);
-    all.set_part(part, parts.rows(part), rows, sums.data(), squares);
+    const X* const first = x + parts.begin(part) * parts.channels;
+    std::array<const X*, kTileRows> rows;
+    for (std::int64_t r = 0; r < parts.rows(part); r += kTileRows) {
+      const std::int64_t count = std::min(kTileRows, parts.rows(part) - r);
+      for (std::int64_t i = 0; i < count; ++i)
+        rows[static_cast<std::size_t>(i)] = first + (r + i) * parts.channels;
+      prefetch_to_l2(rows[0] + kTileRows * parts.channels, kTileRows * parts.channels);
+      all.add(part, r / kTileRows, 0, TileRows<X>{rows.data(), count, parts.channels});
+    }
   });
   std::vector<ChannelMoments> of_groups;
   for (std::int64_t group = 0; group < parts.groups; ++group)
@@ -159,8 +166,8 @@ BatchNormResult batch_norm_act(const Tensor& x, const Tensor& weight, const Tens
     // In training x is read for its statistics, and again to be normalised.
     const bool reads_twice = params.training && !moments.defined();
     if (params.training && x.numel() > 0) {
-      batch_statistics<Compute<X>>(reads_twice ? moments_of(parts, x.data<X>()) : std::vector{moments}, params,
-                                   stats, out);
+      batch_statistics<Compute<X>>(reads_twice ? moments_of(parts, x.data<X>()) : std::vector{moments},
+                                   params, stats, out);
     } else if (!params.training) {
       running_statistics<Compute<X>>(stats, params.eps, out.mean, out.invstd);
     }

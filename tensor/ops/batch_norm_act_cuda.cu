@@ -154,9 +154,9 @@ void apply_to(const BatchNormSaved& saved, std::int64_t groups, const Tensor& re
 
 BatchNormResult batch_norm_act(const Tensor& x, const Tensor& weight, const Tensor& bias, RunningStats& stats,
                                const BatchNormParams& params, const Tensor& residual,
-                               const ChannelMoments& moments) {
+                               const ChannelMoments& given) {
   check_batch_norm(x, weight, bias, stats, params, residual);
-  check(!moments.defined(), "batch_norm_act: moments are given, expected none on a GPU");
+  check(!given.defined(), "batch_norm_act: moments are given, expected none on a GPU");
   return dispatch_activation(x.dtype(), "batch_norm_act", [&]<class X>() {
     using T = Compute<X>;
     const std::int64_t groups = params.training ? params.groups : 1;

@@ -32,7 +32,6 @@ namespace {  // several files have kernels of these names
 // over a few rows in registers before they are added to memory, and over all rows of some channels before the
 // next channels, so that what there is one of for each channel stays in L1.
 constexpr std::int64_t kRows = 4;
-constexpr std::int64_t kMomentRows = 8;
 constexpr std::int64_t kChannels = 512;
 
 // body(first, count) for blocks of channels.
@@ -50,46 +49,6 @@ HWY_INLINE void fetch_ahead(const X* x, std::int64_t count) {
       reinterpret_cast<const char*>(x) + kAheadBytes;  // never read, so it may lie behind
   for (std::int64_t at = 0; at < count * static_cast<std::int64_t>(sizeof(X)); at += 64)
     __builtin_prefetch(begin + at);
-}
-
-// In T only what is relative to the first of these few rows; what that row is away from `shift`, by e, in
-// double:
-//
-//   Σ (x − shift) = Σ d + rows·e        Σ (x − shift)² = Σ d² + e·(2·Σ d + rows·e)        d = x − first row
-template <int rows, class X, class T = Compute<X>>
-void add_moments(std::int64_t channels, std::int64_t stride, const X* HWY_RESTRICT x,
-                 const X* HWY_RESTRICT shift, double* HWY_RESTRICT sum, double* HWY_RESTRICT sum_squares) {
-  for (std::int64_t c = 0; c < channels; ++c) {
-    T s = 0;
-    T q = 0;
-#pragma GCC unroll 8
-    for (int r = 1; r < rows; ++r) {
-      const T d = widened(x[r * stride + c]) - widened(x[c]);
-      s += d;
-      q += d * d;
-    }
-    const double e = static_cast<double>(widened(x[c])) - static_cast<double>(widened(shift[c]));
-    sum[c] += static_cast<double>(s) + rows * e;
-    sum_squares[c] += static_cast<double>(q) + e * (2 * static_cast<double>(s) + rows * e);
-  }
-}
-
-template <class X>
-void moments(BatchNormRows size, const X* x, double* sum, double* sum_squares) {
-  std::fill_n(sum, size.channels, 0.0);
-  std::fill_n(sum_squares, size.channels, 0.0);
-  for_channels(size.channels, [&](std::int64_t first, std::int64_t count) {
-    const X* const shift = x + first;
-    std::int64_t r = 0;
-    for (; r + kMomentRows <= size.rows; r += kMomentRows) {
-      for (std::int64_t i = 0; i < kMomentRows; ++i) fetch_ahead(shift + (r + i) * size.channels, count);
-      add_moments<kMomentRows>(count, size.channels, shift + r * size.channels, shift, sum + first,
-                               sum_squares + first);
-    }
-    for (; r < size.rows; ++r)
-      add_moments<1>(count, size.channels, shift + r * size.channels, shift, sum + first,
-                     sum_squares + first);
-  });
 }
 
 // Not max(u, 0): NaN has to come through.
@@ -262,7 +221,7 @@ void apply_backward(BatchNormRows size, const X* grad_y, const X* x, const Batch
 
 template <class X>
 const BatchNormKernels<X>& kernels() {
-  static constexpr BatchNormKernels<X> all{moments<X>, apply<X>, reduce<X>, apply_backward<X>};
+  static constexpr BatchNormKernels<X> all{apply<X>, reduce<X>, apply_backward<X>};
   return all;
 }
 

@@ -41,10 +41,6 @@ struct BatchNormSlopes {
 template <class X>
 struct BatchNormKernels {
   using T = Compute<X>;
-  /// sum[c] = Σ (x − x₀), sum_squares[c] = Σ (x − x₀)², x₀ the first of the rows: shifted by one of its own
-  /// values, a variance does not suffer from a large mean. Within eight rows sums are in T, shifted by the
-  /// first of those; all others are in double.
-  void (*moments)(BatchNormRows size, const X* x, double* sum, double* sum_squares);
   /// y = act(u + residual); `residual` may be null, y may be x unless it is streamed
   /// (tensor/cpu/streaming.h).
   void (*apply)(BatchNormRows size, const X* x, const X* residual, const BatchNormAffine<T>& affine,

@@ -3,6 +3,7 @@
 #include "tensor/cpu/features.h"
 #include "tensor/cpu/gemm.h"
 #include "tensor/cpu/ranges.h"
+#include "tensor/cpu/streaming.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/ops/cast.h"
 #include "tensor/ops/conv2d.h"
@@ -75,12 +76,13 @@ Tensor few_rows_backward_weight(const LinearSizes& s, const Tensor& grad_y, cons
   const Tensor floats = cast(x, DType::float32);
   const auto& kernels = few_rows_kernels(false);
   auto* out = grad_weight.data<float>();
+  const bool stream = pays_to_stream(bytes_of({&grad_weight})) && s.in % 16 == 0 && begins_line(out);
   parallel_for(
       divide_up(s.out, kPanel), kGrain / (kPanel * s.in) + 1, [&](std::int64_t first, std::int64_t last) {
         const std::int64_t begin = first * kPanel;
         kernels.backward_weight(s.rows, std::min(last * kPanel, s.out) - begin, s.in,
                                 rows_of(dy.data<float>() + begin, s.out), rows_of(floats.data<float>(), s.in),
-                                rows_of(out + begin * s.in, s.in));
+                                rows_of(out + begin * s.in, s.in), stream);
       });
   return grad_weight;
 }

@@ -25,9 +25,10 @@ struct FewRowsKernels {
   /// dx[m,i] = Σ_o dy[m,o]·w[o,i]
   void (*backward_x)(std::int64_t rows, std::int64_t out, std::int64_t in, RowsOf<const float> dy,
                      RowsOf<const float> w, RowsOf<float> dx);
-  /// dw[o,i] = Σ_m dy[m,o]·x[m,i]
+  /// dw[o,i] = Σ_m dy[m,o]·x[m,i], with `stream` past the caches (tensor/cpu/streaming.h): its rows begin
+  /// cache lines.
   void (*backward_weight)(std::int64_t rows, std::int64_t out, std::int64_t in, RowsOf<const float> dy,
-                          RowsOf<const float> x, RowsOf<float> dw);
+                          RowsOf<const float> x, RowsOf<float> dw, bool stream);
 };
 
 /// With `rounded` weights are rounded to bfloat16 as they are read.

@@ -9,6 +9,7 @@
 #include "tensor/cpu/features.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/cpu/tiles/conv2d_tiles.h"
+#include "tensor/cpu/tiles/live_taps.h"
 #include "tensor/cpu/tiles/split.h"
 #include "tests/ops/op_table.h"
 #include "tests/support/tile_paths.h"
@@ -29,8 +30,8 @@ struct Row {
 };
 
 // In place, from a copy of one picture, of several and of bands of a large one, gathered; more columns than
-// rows, shared out by them; whole blocks and strips and others; strides, dilation, groups; rows ordered by the
-// taps that they lack; kernels larger than the picture; phases that no output has read.
+// rows, shared out by them; whole blocks and strips and others; strides, dilation, groups; rows ordered by
+// the taps that they lack; kernels larger than the picture; phases that no output has read.
 const std::vector<Row>& rows() {
   static const std::vector<Row> all{{{2, 7, 9, 64}, 48, 1, {}},
                                     {{1, 5, 5, 20}, 33, 1, {}},
@@ -281,6 +282,37 @@ TEST(Tiles, AreTakenForFloatsWhereTheyPay) {
     const OnTilePath vectors(cpu::TilePath::vectors);
     EXPECT_FALSE(pay(each));
   }
+}
+
+// Of 4×5 pixels under 3×3 with a zero around: a corner, an edge and the middle read 4, 6 and 9 taps. Rows one
+// by one, and three together.
+TEST(Tiles, KnowTheTapsThatRowsLack) {
+  const Tensor x = Tensor::zeros({1, 4, 5, 32}, {DType::bfloat16, {}});
+  const auto sizes = tensor::conv2d_sizes(x.shape(), {8, 3, 3, 32}, {.padding = 1});
+  const auto windows = cpu::forward_windows(sizes, x.data<bfloat16>(), 0);
+  const auto each = cpu::live_taps(windows, {0, 20}, 1);
+  EXPECT_EQ(each.size(), 20U);
+  EXPECT_EQ(each[0], 0b110'110'000U);  // bit 0 is the tap up and left
+  EXPECT_EQ(each[2], 0b111'111'000U);
+  EXPECT_EQ(each[6], 0b111'111'111U);
+  EXPECT_EQ(each[9], 0b011'011'011U);
+  EXPECT_EQ(each[19], 0b000'011'011U);
+  const auto together = cpu::live_taps(windows, {17, 20}, 3);
+  EXPECT_EQ(together, std::vector<cpu::TapMask>{0b000'111'111U});
+}
+
+// Gathered, and what is lacking left out, where pictures are small and there are enough of them.
+TEST(Tiles, LeaveOutTapsWherePicturesAreSmall) {
+  const auto pays = [](const Shape& x) {
+    const Tensor pictures = Tensor::zeros(x, {DType::bfloat16, {}});
+    const auto sizes = tensor::conv2d_sizes(x, {8, 3, 3, x[3]}, {.padding = 1});
+    return cpu::leaving_out_taps_pays(cpu::forward_windows(sizes, pictures.data<bfloat16>(), 0), x[0]);
+  };
+  const OnTilePath amx(cpu::TilePath::amx_emulated);
+  EXPECT_TRUE(pays({16, 7, 7, 512}));
+  EXPECT_FALSE(pays({16, 14, 14, 256}));
+  EXPECT_FALSE(pays({1, 7, 7, 512}));
+  EXPECT_FALSE(pays({16, 7, 7, 64}));
 }
 
 // Where float32 convolutions go through tiles, the op has the same result.
