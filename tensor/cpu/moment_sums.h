@@ -68,7 +68,7 @@ class MomentSums {
 };
 
 /// Tiles whose sums are added before they are added in double.
-inline constexpr std::int64_t kTilesInFloat = 2;
+inline constexpr std::int64_t kTilesInFloat = 4;
 
 /// How many tasks to cut rows into at least. Where their moments are taken it is a number that the threads do
 /// not change, or they would change the bits; further threads share the columns.
