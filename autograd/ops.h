@@ -52,8 +52,8 @@ Variable max_pool2d(const Variable& x, const tensor::MaxPool2dParams& params);
 Variable adaptive_avg_pool2d(const Variable& x, std::int64_t out_h, std::int64_t out_w);
 Variable upsample_bilinear2d(const Variable& x, const tensor::UpsampleParams& params);
 
-// normalisation; `stats` is updated in training mode, `residual` may be undefined, and so may the `moments` of
-// x, which are conv2d's
+// normalisation; `stats` is updated in training mode, `residual` may be undefined, and so may the `moments`
+// of x, which are conv2d's
 Variable batch_norm_act(const Variable& x, const Variable& weight, const Variable& bias,
                         tensor::RunningStats& stats, const tensor::BatchNormParams& params,
                         const Variable& residual = {}, const tensor::ChannelMoments& moments = {});

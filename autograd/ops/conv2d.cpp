@@ -26,7 +26,8 @@ Variable conv2d(const Variable& x, const Variable& weight, const Variable& bias,
   check(weight.defined(), "conv2d: weight is undefined");
   const Tensor bias_value = bias.defined() ? bias.value() : Tensor();
   if (moments != nullptr) *moments = {};
-  Tensor y = DCL_ON_DEVICE(x.value().device(), conv2d(x.value(), weight.value(), bias_value, params, moments));
+  Tensor y =
+      DCL_ON_DEVICE(x.value().device(), conv2d(x.value(), weight.value(), bias_value, params, moments));
   Remake remake;
   if (weight.value().numel() <= most_terms_made_again(y) * weight.value().size(0))
     remake = Remake([x = x.save(), weight = weight.value(), bias_value, params] {

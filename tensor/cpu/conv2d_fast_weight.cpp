@@ -7,6 +7,7 @@
 #include "tensor/cpu/conv2d_fast.h"
 #include "tensor/cpu/im2col.h"
 #include "tensor/cpu/multiply_tile.h"
+#include "tensor/cpu/prefetch.h"
 #include "tensor/cpu/ranges.h"
 #include "tensor/cpu/threads.h"
 
@@ -110,6 +111,24 @@ class PartialGradient {
     std::int64_t stride, chunk_stride;
   };
 
+  // What will be packed some rows later, where rows are pixels of one picture: some columns of each, they are
+  // no stream to the processor.
+  class RowsAhead {
+   public:
+    RowsAhead(const Windows<T>& w, std::int64_t begin, std::int64_t end)
+        : next_(w.plain_rows() ? w.x + kRows * w.pixel_stride + begin : nullptr),
+          stride_(w.pixel_stride),
+          count_(end - begin) {}
+    void ask(std::int64_t row) const {
+      if (next_ != nullptr) prefetch_to_l2(next_ + row * stride_, count_);
+    }
+
+   private:
+    static constexpr std::int64_t kRows = 16;
+    const T* next_;
+    std::int64_t stride_, count_;
+  };
+
   // Those of a range of strips or panels.
   struct Group {
     Chunks chunks;
@@ -130,9 +149,11 @@ class PartialGradient {
     T* const row = dy_row_.template data<T>();
     T* out = dy_panels_.template data<T>();
     const Chunks packed{out, kernel_.narrow_stride, kMaxDepth * kernel_.narrow_stride};
-    WindowReader<T> reader(windows, m.begin, begin,
-                           std::min(strips.end * kernel_.narrow_rows, windows.depth()));
+    const std::int64_t end = std::min(strips.end * kernel_.narrow_rows, windows.depth());
+    WindowReader<T> reader(windows, m.begin, begin, end);
+    const RowsAhead ahead(windows, begin, end);
     for (std::int64_t i = m.begin; i < m.end; ++i, out += packed.stride) {
+      ahead.ask(i);
       reader.read(row);
       kernel_.scatter_row(row, strips.end - strips.begin, kernel_.narrow_rows, kernel_.narrow_stride, out,
                           packed.chunk_stride);
@@ -150,9 +171,12 @@ class PartialGradient {
     const Chunks packed{x_panels_.template data<T>(), cols, kMaxDepth * cols};
     T* const row = x_row_.template data<T>();
     T* out = x_panels_.template data<T>();
-    WindowReader<T> reader(windows, m.begin, begin, std::min(panels.end * cols, windows.depth()));
+    const std::int64_t end = std::min(panels.end * cols, windows.depth());
+    WindowReader<T> reader(windows, m.begin, begin, end);
+    const RowsAhead ahead(windows, begin, end);
     const bool whole_chunks = windows.channels % cols == 0;
     for (std::int64_t i = m.begin; i < m.end; ++i, out += cols) {
+      ahead.ask(i);
       if (whole_chunks) {
         reader.visit([&](std::int64_t column, std::int64_t count, const T* source) {
           kernel_.scatter_row(source == nullptr ? zeros_data_ : source, count / cols,
@@ -177,8 +201,10 @@ class PartialGradient {
                             .rows = std::min(kernel_.narrow_rows, operands_.out_channels() - o),
                             .cols = std::min(kernel_.cols, depth - column)};
       std::array<T*, kMaxTileRows> y;
-      for (std::int64_t i = 0; i < sizes.rows; ++i)
+      for (std::int64_t i = 0; i < sizes.rows; ++i) {
         y[static_cast<std::size_t>(i)] = out.data + (o + i) * out.stride + column;
+        prefetch_to_write(y[static_cast<std::size_t>(i)], sizes.cols);
+      }
       on_tile<T>(sizes, !overwrite, y.data(), [&](T* const* y_rows) {
         kernel_.run_columns(dy.at(strip), dy.chunks.stride, x.at(panel), x.chunks.stride, rows,
                             overwrite ? zeros_data_ : nullptr, y_rows);

@@ -19,8 +19,7 @@ template <class T>
 class SpareTile {
  public:
   SpareTile(std::int64_t rows, std::int64_t cols) : cols_(cols) {
-    for (std::int64_t i = 0; i < rows; ++i)
-      rows_[static_cast<std::size_t>(i)] = values_.data() + i * cols;
+    for (std::int64_t i = 0; i < rows; ++i) rows_[static_cast<std::size_t>(i)] = values_.data() + i * cols;
   }
   SpareTile(const SpareTile&) = delete;
   SpareTile& operator=(const SpareTile&) = delete;

@@ -31,9 +31,9 @@ void prefetch_to_l2(const T* x, std::int64_t count) {
   for_each_line(x, count, [](const T* line) { __builtin_prefetch(line, 0, 2); });
 }
 
-/// How much of the next strip, of `n` numbers or rows, to ask for while a panel of `panels` is multiplied with
-/// this one: where strips come one by one, a share beside each panel; where all strips pass by a panel, all of
-/// it beside the first.
+/// How much of the next strip, of `n` numbers or rows, to ask for while a panel of `panels` is multiplied
+/// with this one: where strips come one by one, a share beside each panel; where all strips pass by a panel,
+/// all of it beside the first.
 constexpr Range share_ahead(std::int64_t n, Range panels, std::int64_t panel, bool by_strips) {
   if (!by_strips) return {0, panel == panels.begin ? n : 0};
   const std::int64_t i = panel - panels.begin;

@@ -230,7 +230,8 @@ class TileProduct {
     const std::int64_t end = b_.begin(block + 1);
     if (plain_rows_) {
       const T* const row = windows_.x + begin_ * windows_.pixel_stride + column;
-      for (std::int64_t i = first; i < last; ++i) prefetch_to_l2(row + i * windows_.pixel_stride, end - column);
+      for (std::int64_t i = first; i < last; ++i)
+        prefetch_to_l2(row + i * windows_.pixel_stride, end - column);
       return;
     }
     if (first >= std::min(last, rows_) || windows_.channels < kAskedChannels) return;
@@ -276,8 +277,8 @@ class TileProduct {
   Epilogue<T> epilogue_;
   const RowGrid<T>& grid_;
   const bool plain_rows_ = windows_.plain_rows();
-  const bool in_place_ = plain_rows_ &&
-                         windows_.pixel_stride * static_cast<std::int64_t>(sizeof(T)) <= kMaxBytesInPlace;
+  const bool in_place_ =
+      plain_rows_ && windows_.pixel_stride * static_cast<std::int64_t>(sizeof(T)) <= kMaxBytesInPlace;
   // Of sums that are written once, in whole cache lines, to pixels each of which begins a cache line if the
   // first one does.
   const bool streams_ = grid_.stream && b_.blocks() == 1 && whole_lines(kernel_.cols) &&
@@ -348,8 +349,8 @@ void window_product(const Windows<T>& windows, std::int64_t rows, const PackedMa
     for (std::int64_t task = 0; items.take(task);) {
       const std::int64_t tile = task % shares.tiles;
       const std::int64_t group = task / shares.tiles;
-      product.run({strips, strips.strips * tile / shares.tiles, strips.strips * (tile + 1) / shares.tiles}, tile,
-                  b.panels() * group / shares.groups, b.panels() * (group + 1) / shares.groups);
+      product.run({strips, strips.strips * tile / shares.tiles, strips.strips * (tile + 1) / shares.tiles},
+                  tile, b.panels() * group / shares.groups, b.panels() * (group + 1) / shares.groups);
     }
   });
 }

@@ -92,7 +92,8 @@ class TileRun {
                        .relu = epilogue_.relu};
     for (std::int64_t t = share.begin; t < share.end; ++t) {
       // Pixels of a tile that hangs over the edge go nowhere.
-      const TilePixels pixels = tiles_.pixels<kWinogradOut>(panel_of(y_.data), t, 0, nowhere_.template data<T>());
+      const TilePixels pixels =
+          tiles_.pixels<kWinogradOut>(panel_of(y_.data), t, 0, nowhere_.template data<T>());
       std::array<const T*, kWinogradOut * kWinogradOut> residual;
       if (epilogue_.residual != nullptr) {
         residual = tiles_.pixels<kWinogradOut>(panel_of(epilogue_.residual), t, 0,
@@ -106,7 +107,8 @@ class TileRun {
   }
 
   // Of the pixels of a tile that the picture has.
-  void add_moments(const TilePixels& pixels, std::int64_t panel, std::int64_t part, std::int64_t index) const {
+  void add_moments(const TilePixels& pixels, std::int64_t panel, std::int64_t part,
+                   std::int64_t index) const {
     std::array<const T*, kWinogradOut * kWinogradOut> rows;
     const auto end = std::copy_if(pixels.begin(), pixels.end(), rows.begin(),
                                   [&](const T* pixel) { return pixel != nowhere_.template data<T>(); });

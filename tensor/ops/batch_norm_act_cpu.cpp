@@ -261,6 +261,8 @@ void input_gradient(const Parts& parts, const Tensor& g, const BatchNormSaved& s
   const X* g_data = g.data<X>();
   const X* x_data = saved.x.data<X>();
   X* grad_x_data = grad_x.data<X>();
+  const BatchNormEnd end{.relu = relu,
+                         .stream = grad_x_data != x_data && pays_to_stream(bytes_of({&grad_x}))};
   for_each_part(parts, [&](std::int64_t part) {
     const std::int64_t at = parts.begin(part) * parts.channels;
     const std::int64_t channel = parts.group(part) * parts.channels;
@@ -268,7 +270,7 @@ void input_gradient(const Parts& parts, const Tensor& g, const BatchNormSaved& s
     if (params.training) slopes = {mean_g.data() + channel, slope.data() + channel};
     batch_norm_kernels<X>().apply_backward(parts.size(part), g_data + at, x_data + at,
                                            affine_of<T>(saved.mean, scale, saved.bias, parts.group(part)),
-                                           slopes, relu, grad_x_data + at);
+                                           slopes, end, grad_x_data + at);
   });
 }
 

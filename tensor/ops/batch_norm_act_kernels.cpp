@@ -184,18 +184,22 @@ void reduce(BatchNormRows size, const X* grad_y, const X* x, const X* y, const B
 
 template <bool training, bool relu, class X, class T = Compute<X>>
 void apply_backward_rows(BatchNormRows size, const X* grad_y_rows, const X* x_rows,
-                         const BatchNormAffine<T>& affine, const BatchNormSlopes<T>& slopes, X* grad_x_rows) {
+                         const BatchNormAffine<T>& affine, const BatchNormSlopes<T>& slopes, bool stream,
+                         X* grad_x_rows) {
   for_channels(size.channels, [&](std::int64_t first, std::int64_t count) {
     const T* HWY_RESTRICT mean = affine.mean + first;
     const T* HWY_RESTRICT scale = affine.scale + first;
     const T* HWY_RESTRICT bias = affine.bias + first;
     const T* HWY_RESTRICT mean_g = training ? slopes.mean_g + first : nullptr;
     const T* HWY_RESTRICT slope = training ? slopes.slope + first : nullptr;
+    alignas(64) std::array<X, kChannels> row;
+    const bool whole_lines = count * sizeof(X) % 64 == 0;
     for (std::int64_t r = 0; r < size.rows; ++r) {
       const std::int64_t at = r * size.channels + first;
       const X* HWY_RESTRICT grad_y = grad_y_rows + at;
       const X* x = x_rows + at;
-      X* grad_x = grad_x_rows + at;
+      const bool streams = stream && whole_lines && begins_line(grad_x_rows + at);
+      X* grad_x = streams ? row.data() : grad_x_rows + at;
       fetch_ahead(grad_y, count);
       fetch_ahead(x, count);
       DCL_SAME_PLACES  // grad_x may be x
@@ -206,17 +210,19 @@ void apply_backward_rows(BatchNormRows size, const X* grad_y_rows, const X* x_ro
         if constexpr (training) g -= mean_g[c] + d * slope[c];
         grad_x[c] = static_cast<X>(scale[c] * g);
       }
+      if (streams) stream_row(row.data(), count, grad_x_rows + at);
     }
   });
+  if (stream) hwy::FlushStream();
 }
 
 template <class X, class T = Compute<X>>
 void apply_backward(BatchNormRows size, const X* grad_y, const X* x, const BatchNormAffine<T>& affine,
-                    const BatchNormSlopes<T>& slopes, bool relu, X* grad_x) {
-  const auto run = slopes.slope
-                       ? (relu ? apply_backward_rows<true, true, X> : apply_backward_rows<true, false, X>)
-                       : (relu ? apply_backward_rows<false, true, X> : apply_backward_rows<false, false, X>);
-  run(size, grad_y, x, affine, slopes, grad_x);
+                    const BatchNormSlopes<T>& slopes, BatchNormEnd end, X* grad_x) {
+  const auto run =
+      slopes.slope ? (end.relu ? apply_backward_rows<true, true, X> : apply_backward_rows<true, false, X>)
+                   : (end.relu ? apply_backward_rows<false, true, X> : apply_backward_rows<false, false, X>);
+  run(size, grad_y, x, affine, slopes, end.stream, grad_x);
 }
 
 template <class X>

@@ -23,7 +23,7 @@ struct BatchNormAffine {
   const T* bias = nullptr;
 };
 
-/// How y is made and stored.
+/// How y, or the gradient of x, is made and stored.
 struct BatchNormEnd {
   bool relu = false;
   bool stream = false;
@@ -51,9 +51,9 @@ struct BatchNormKernels {
   void (*reduce)(BatchNormRows size, const X* grad_y, const X* x, const X* y,
                  const BatchNormAffine<T>& affine, bool relu, X* grad_residual, double* sum_g,
                  double* sum_gx);
-  /// grad_x, which may be x, from grad_y, masked by u > 0 when `relu`.
+  /// grad_x, which may be x unless it is streamed, from grad_y, masked by u > 0 when `end.relu`.
   void (*apply_backward)(BatchNormRows size, const X* grad_y, const X* x, const BatchNormAffine<T>& affine,
-                         const BatchNormSlopes<T>& slopes, bool relu, X* grad_x);
+                         const BatchNormSlopes<T>& slopes, BatchNormEnd end, X* grad_x);
 };
 
 /// X is float, double or bfloat16.

@@ -1,5 +1,5 @@
-// Which blocks of both operands a strip's product sums: all of them, or those of the taps that read inside the
-// picture for one of its rows.
+// Which blocks of both operands a strip's product sums: all of them, or those of the taps that read inside
+// the picture for one of its rows.
 #pragma once
 
 #include <algorithm>

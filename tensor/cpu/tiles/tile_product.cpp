@@ -59,7 +59,8 @@ void for_each_tile(std::int64_t rows, std::int64_t task_rows, std::int64_t panel
   const std::int64_t threads = num_threads();
   const std::int64_t strips = divide_up(rows, height);
   // Of a right operand that is the larger one every task reads its own columns.
-  const std::int64_t wanted = panels * kTileCols > rows ? 1 : std::min(row_tasks(moments != nullptr), strips / kTaskStrips);
+  const std::int64_t wanted =
+      panels * kTileCols > rows ? 1 : std::min(row_tasks(moments != nullptr), strips / kTaskStrips);
   const std::int64_t tiles = std::min(strips, std::max(divide_up(rows, task_rows), wanted));
   const std::int64_t most_groups = tiles < threads ? panels : divide_up(panels, kGroupPanels);
   const std::int64_t groups = std::min(most_groups, divide_up(kTasks * threads, tiles));
@@ -69,8 +70,8 @@ void for_each_tile(std::int64_t rows, std::int64_t task_rows, std::int64_t panel
       for (std::int64_t task = 0; items.take(task);) {
         const std::int64_t tile = task / groups;
         const std::int64_t group = task % groups;
-        run(TileShare{strips * tile / tiles * height, std::min(rows, strips * (tile + 1) / tiles * height), tile,
-                      panels * group / groups, panels * (group + 1) / groups});
+        run(TileShare{strips * tile / tiles * height, std::min(rows, strips * (tile + 1) / tiles * height),
+                      tile, panels * group / groups, panels * (group + 1) / groups});
       }
     });
   });
@@ -217,8 +218,7 @@ struct BandPlan {
   std::int64_t groups = 1;  // of panels, each a task of its own for every band
 
   template <class T>
-  static BandPlan make(const Windows<T>& w, std::int64_t batch, std::int64_t panels,
-                       bool with_moments) {
+  static BandPlan make(const Windows<T>& w, std::int64_t batch, std::int64_t panels, bool with_moments) {
     const PaddedLayout<T> one(w, 1, w.in_h, 0);
     const std::int64_t bytes = one.numbers() * 2;
     if (panels * kTileCols > batch * w.out_h * w.out_w) {
