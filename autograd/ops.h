@@ -43,7 +43,8 @@ Variable gather_rows(const Variable& x, const Tensor& index);
 // products
 Variable matmul(const Variable& a, const Variable& b, const tensor::MatmulParams& params = {});
 Variable linear(const Variable& x, const Variable& weight, const Variable& bias = {});
-/// `moments`, where given, become those of the result where they come with it, else undefined: on the CPU.
+/// `moments`, where given, become those of the result, or undefined where its path does not sum them, as on a
+/// GPU (tensor/ops/conv2d.h).
 Variable conv2d(const Variable& x, const Variable& weight, const Variable& bias = {},
                 const tensor::Conv2dParams& params = {}, tensor::ChannelMoments* moments = nullptr);
 

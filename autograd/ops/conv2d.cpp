@@ -25,7 +25,6 @@ Variable conv2d(const Variable& x, const Variable& weight, const Variable& bias,
   check(x.defined(), "conv2d: x is undefined");
   check(weight.defined(), "conv2d: weight is undefined");
   const Tensor bias_value = bias.defined() ? bias.value() : Tensor();
-  if (moments != nullptr) *moments = {};
   Tensor y =
       DCL_ON_DEVICE(x.value().device(), conv2d(x.value(), weight.value(), bias_value, params, moments));
   Remake remake;

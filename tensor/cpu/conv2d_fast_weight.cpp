@@ -111,8 +111,15 @@ class PartialGradient {
     std::int64_t stride, chunk_stride;
   };
 
-  // What will be packed some rows later, where rows are pixels of one picture: some columns of each, they are
-  // no stream to the processor.
+  // Those of a range of strips or panels.
+  struct Group {
+    Chunks chunks;
+    Range range;
+    const T* at(std::int64_t j) const { return chunks.data + (j - range.begin) * chunks.chunk_stride; }
+  };
+
+  // Asks for what is packed some rows later, where rows are pixels: some columns of each of them are no
+  // stream to the processor.
   class RowsAhead {
    public:
     RowsAhead(const Windows<T>& w, std::int64_t begin, std::int64_t end)
@@ -127,13 +134,6 @@ class PartialGradient {
     static constexpr std::int64_t kRows = 16;
     const T* next_;
     std::int64_t stride_, count_;
-  };
-
-  // Those of a range of strips or panels.
-  struct Group {
-    Chunks chunks;
-    Range range;
-    const T* at(std::int64_t j) const { return chunks.data + (j - range.begin) * chunks.chunk_stride; }
   };
 
   // Chunks reach over the end of a row, but not over the end of the next one.

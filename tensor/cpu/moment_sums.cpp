@@ -7,8 +7,6 @@
 
 namespace dcl::tensor::cpu {
 
-std::int64_t row_tasks(bool with_moments) { return with_moments ? 8 : dear_tasks(); }
-
 template <class T>
 void MomentSums<T>::set_parts(std::int64_t parts) {
   if (!counts_.empty()) {
@@ -47,14 +45,16 @@ ChannelMoments MomentSums<T>::of(std::int64_t first, std::int64_t last) const {
   const double share = 1 / static_cast<double>(all.rows);
   auto* const mean = all.mean.template data<double>();
   auto* const squares = all.squares.template data<double>();
-  // About eight operations a part and channel.
+  // About eight operations a part and channel; whole lines of the sums.
   constexpr std::int64_t kOperations = 1 << 15;
-  parallel_for(channels_, kOperations / 8 / std::max<std::int64_t>(last - first, 1) + 1,
+  constexpr std::int64_t kLine = 16;
+  const std::int64_t of_line = 8 * kLine * std::max<std::int64_t>(last - first, 1);
+  parallel_for(divide_up(channels_, kLine), kOperations / of_line + 1,
                [&](std::int64_t begin, std::int64_t end) {
+                 const Range channels{begin * kLine, std::min(end * kLine, channels_)};
+                 for (std::int64_t part = first; part < last; ++part) add_mean(part, channels, share, mean);
                  for (std::int64_t part = first; part < last; ++part)
-                   add_mean(part, {begin, end}, share, mean);
-                 for (std::int64_t part = first; part < last; ++part)
-                   add_squares(part, {begin, end}, mean, squares);
+                   add_squares(part, channels, mean, squares);
                });
   return all;
 }

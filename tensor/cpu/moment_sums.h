@@ -4,13 +4,15 @@
 #include <cstdint>
 #include <vector>
 
+#include "tensor/cpu/ranges.h"
 #include "tensor/dtype.h"
 #include "tensor/ops/channel_moments.h"
 
 namespace dcl::tensor::cpu {
 
 /// Some rows of a tile, one pointer each, and where they go: rows of a result may lie on one set of the
-/// first-level cache, so that they are better read before they are there.
+/// first-level cache, so that they are better read before they are there. A part's first tile has a row at
+/// least; others may have none.
 template <class X>
 struct TileRows {
   const X* const* rows;
@@ -46,10 +48,6 @@ class MomentSums {
     std::int64_t rows = 0;
     bool has_long_sums = false;
   };
-  struct Range {
-    std::int64_t begin, end;
-  };
-
   T* short_sums(std::int64_t part) const { return short_ + part * 3 * channels_; }
   double* long_sums(std::int64_t part) const { return long_ + part * 2 * channels_; }
   const Count& count(std::int64_t part) const { return counts_[static_cast<std::size_t>(part)]; }
@@ -69,9 +67,7 @@ class MomentSums {
 
 /// Tiles whose sums are added before they are added in double.
 inline constexpr std::int64_t kTilesInFloat = 4;
-
-/// How many tasks to cut rows into at least. Where their moments are taken it is a number that the threads do
-/// not change, or they would change the bits; further threads share the columns.
-std::int64_t row_tasks(bool with_moments);
+/// Of a result, so that their sums stay small beside it.
+inline constexpr std::int64_t kMostParts = 64;
 
 }  // namespace dcl::tensor::cpu

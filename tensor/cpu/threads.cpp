@@ -248,6 +248,13 @@ std::int64_t dear_tasks() {
   return threads == 1 ? 1 : 2 * threads;
 }
 
+std::int64_t row_tasks(bool with_sums) { return with_sums ? 8 : dear_tasks(); }
+
+std::int64_t column_groups(std::int64_t columns, std::int64_t tasks, bool with_sums) {
+  const std::int64_t wanted = with_sums ? dear_tasks() : num_threads();
+  return std::min(columns, (wanted + tasks - 1) / tasks);
+}
+
 void parallel_items(std::int64_t n, const std::function<void(Items& items)>& body) {
   if (n <= 0) return;
   check(n < Shares::kMost, "threads: {} items, expected less than {}", n, Shares::kMost);

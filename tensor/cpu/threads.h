@@ -47,4 +47,11 @@ void parallel_parts(int parts, const std::function<void(int part)>& body);
 /// end at about the same time, one where there is one thread.
 std::int64_t dear_tasks();
 
+/// How many tasks to cut the rows of a product into at least. Where sums over rows are kept for each task
+/// (moment_sums.h), that must not depend on the number of threads, or their bits would: then it is eight, two
+/// for each of four threads, and further threads share the columns (column_groups).
+std::int64_t row_tasks(bool with_sums);
+/// How many groups to cut `columns` into so that the threads share `tasks` tasks of rows.
+std::int64_t column_groups(std::int64_t columns, std::int64_t tasks, bool with_sums);
+
 }  // namespace dcl::tensor::cpu

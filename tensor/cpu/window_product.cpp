@@ -106,10 +106,14 @@ class TileProduct {
   TileProduct(const TileProduct&) = delete;
   TileProduct& operator=(const TileProduct&) = delete;
 
-  /// Strips [tile.begin, tile.end) of rows, columns of panels [first, last); the rows are `part` of the
-  /// epilogue's moments.
-  void run(const StripRange& tile, std::int64_t part, std::int64_t first, std::int64_t last) {
+  /// The part of the epilogue's moments that rows are in from then on.
+  void begin_part(std::int64_t part) {
     part_ = part;
+    strips_before_ = 0;
+  }
+
+  /// Strips [tile.begin, tile.end) of rows, columns of panels [first, last).
+  void run(const StripRange& tile, std::int64_t first, std::int64_t last) {
     const std::int64_t begin = tile.grid.begin(tile.begin);
     const std::int64_t strips = tile.end - tile.begin;
     const auto strip = [&](std::int64_t i) {
@@ -142,6 +146,7 @@ class TileProduct {
         for (std::int64_t i = from; i < to; ++i) written_[at(i)] = written_[at(i)] || live_[at(i)];
       }
     }
+    strips_before_ += strips;
   }
 
  private:
@@ -217,7 +222,7 @@ class TileProduct {
     SpareTile<T> spare(sizes.rows, kernel_.cols);
     if (add) spare.load(sizes.rows, sizes.cols, y);
     run(spare.rows());
-    epilogue_.moments->add(part_, strip.index, epilogue_.first_channel + column,
+    epilogue_.moments->add(part_, strips_before_ + strip.index, epilogue_.first_channel + column,
                            TileRows<T>{spare.rows(), sizes.rows, sizes.cols, y, stream});
   }
 
@@ -286,6 +291,7 @@ class TileProduct {
                         whole_lines(grid_.image_stride);
   std::int64_t begin_ = 0, rows_ = 0;  // of the tile
   std::int64_t part_ = 0;
+  std::int64_t strips_before_ = 0;  // of the part's strips, those of its tiles before this one
   Tensor storage_;
   T* packed_;
   std::array<std::int64_t, kMostRows> offsets_{};  // of the rows in y
@@ -307,9 +313,9 @@ void fill_zeros(const Windows<T>& windows, std::int64_t rows, std::int64_t cols,
                });
 }
 
-// Tasks are tiles of strips times groups of panels.
+// Tasks are parts of the tiles of strips, times groups of panels.
 struct Shares {
-  std::int64_t tiles, groups;
+  std::int64_t tiles, parts, groups;
 };
 
 Shares shares_of(const StripGrid& grid, std::int64_t cols, std::int64_t panels, bool with_moments) {
@@ -320,12 +326,14 @@ Shares shares_of(const StripGrid& grid, std::int64_t cols, std::int64_t panels, 
     const std::int64_t wanted = std::max(tiles, row_tasks(with_moments));
     const std::int64_t even = with_moments ? wanted : divide_up(wanted, threads) * threads;
     const std::int64_t most = std::min(grid.strips, even);
-    return {most, std::min(panels, divide_up(threads, most))};
+    const std::int64_t parts = with_moments ? std::min(most, kMostParts) : most;
+    return {most, parts, column_groups(panels, parts, with_moments)};
   }
   // b is the larger operand: every task reads its own columns of it, and gathers all rows.
   const std::int64_t groups = std::min(panels, dear_tasks());
-  if (with_moments) return {tiles, groups};
-  return {std::max(tiles, std::min(grid.strips, divide_up(threads, groups))), groups};
+  if (with_moments) return {tiles, std::min(tiles, kMostParts), groups};
+  const std::int64_t shared = std::max(tiles, std::min(grid.strips, divide_up(threads, groups)));
+  return {shared, shared, groups};
 }
 
 }  // namespace
@@ -343,14 +351,17 @@ void window_product(const Windows<T>& windows, std::int64_t rows, const PackedMa
 
   const StripGrid strips{rows, divide_up(rows, kernel.rows)};
   const Shares shares = shares_of(strips, b.cols(), b.panels(), epilogue.moments != nullptr);
-  if (epilogue.moments != nullptr) epilogue.moments->set_parts(shares.tiles);
-  parallel_items(shares.tiles * shares.groups, [&](Items& items) {
+  if (epilogue.moments != nullptr) epilogue.moments->set_parts(shares.parts);
+  parallel_items(shares.parts * shares.groups, [&](Items& items) {
     TileProduct<T> product(windows, b, padded, grid);
     for (std::int64_t task = 0; items.take(task);) {
-      const std::int64_t tile = task % shares.tiles;
-      const std::int64_t group = task / shares.tiles;
-      product.run({strips, strips.strips * tile / shares.tiles, strips.strips * (tile + 1) / shares.tiles},
-                  tile, b.panels() * group / shares.groups, b.panels() * (group + 1) / shares.groups);
+      const std::int64_t part = task % shares.parts;
+      const std::int64_t group = task / shares.parts;
+      product.begin_part(part);
+      for (std::int64_t tile = shares.tiles * part / shares.parts;
+           tile < shares.tiles * (part + 1) / shares.parts; ++tile)
+        product.run({strips, strips.strips * tile / shares.tiles, strips.strips * (tile + 1) / shares.tiles},
+                    b.panels() * group / shares.groups, b.panels() * (group + 1) / shares.groups);
     }
   });
 }

@@ -141,8 +141,8 @@ void run_tiles(const Pictures<const T>& x, std::int64_t padding, const Transform
   const std::int64_t chunks = by_panels ? least
                                         : std::min(divide_up(tiles.total(), microkernel<T>().rows),
                                                    std::max(least, row_tasks(epilogue.moments != nullptr)));
-  const std::int64_t groups =
-      std::min(u.panels(), by_panels ? dear_tasks() : divide_up(num_threads(), chunks));
+  const std::int64_t groups = by_panels ? std::min(u.panels(), dear_tasks())
+                                        : column_groups(u.panels(), chunks, epilogue.moments != nullptr);
   if (epilogue.moments != nullptr) epilogue.moments->set_parts(chunks);
   parallel_items(chunks * groups, [&](Items& items) {
     TileRun<T> run(x, padding, u, epilogue, y, tiles, divide_up(tiles.total(), chunks));

@@ -4,8 +4,8 @@
 //
 // over all but the last dimension: x [N,H,W,C] or [M,C] or of any other rank from 1 on, weight, bias [C],
 // residual of x's shape or undefined, act = ReLU when params.relu. float32 or float64, one type a call,
-// or bfloat16 x, residual and y with the rest in float32; statistics are summed in double. (Ioffe and
-// Szegedy, ICML 2015.)
+// or bfloat16 x, residual and y with the rest in float32; statistics are summed in double, but for those of
+// up to a few dozen rows at a time. (Ioffe and Szegedy, ICML 2015.)
 //
 // Training: the batch is `groups` consecutive chunks of the first dimension, each normalised with its own
 // mean and biased variance, as on that many devices. The running statistics follow the first chunk, as the

@@ -66,8 +66,8 @@ Conv2dSizes check_conv2d_backward_weight(const Tensor& dy, const Tensor& x, cons
 // bias is the sum of dy over all but the last dimension (tensor/ops/reduce.h).
 
 namespace cpu {
-/// `moments`, where given, become y's as y is stored, or undefined where the path that these sizes take does
-/// not sum them (the plain one; docs/cpu-performance.md).
+/// `moments`, where given, become y's as y is stored, or undefined where y is empty or the path that these
+/// sizes take does not sum them (the plain one; docs/cpu-performance.md).
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
               ChannelMoments* moments = nullptr);
 /// dx, of shape `x_shape`, from dy of y's shape.

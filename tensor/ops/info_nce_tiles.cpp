@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tensor/cpu/ranges.h"
+#include "tensor/cpu/tiles/block_lists.h"
 #include "tensor/cpu/tiles/tile_panels.h"
 #include "tensor/ops/info_nce_kernels.h"
 
@@ -46,16 +47,14 @@ struct StripLayout {
 
 // Where the blocks of both operands begin, for every product of their parts.
 template <class T>
-struct BlockList {
-  std::vector<std::int64_t> a, b;
-
-  BlockList(const StripLayout<T>& left, const TilePanels& right) {
-    for_each_product<T>(right.size().blocks(), [&](std::int64_t block, PartPair pair) {
-      a.push_back(pair.a * left.part_stride() + block * left.block_stride());
-      b.push_back(right.at(pair.b, block));
-    });
-  }
-};
+BlockList blocks_of(const StripLayout<T>& left, const TilePanels& right) {
+  BlockList all;
+  for_each_product<T>(right.size().blocks(), [&](std::int64_t block, PartPair pair) {
+    all.a.push_back(pair.a * left.part_stride() + block * left.block_stride());
+    all.b.push_back(right.at(pair.b, block));
+  });
+  return all;
+}
 
 }  // namespace
 
@@ -64,7 +63,7 @@ struct TileAttention<T>::Scratch {
   const TileKernel& kernel = tile_kernel();
   TilePanels by_key, by_channel;  // the keys as columns, and as rows
   StripLayout<T> query, weights;
-  BlockList<T> score_blocks, weigh_blocks;
+  BlockList score_blocks, weigh_blocks;
   std::vector<float> scores, correction;
   Tensor packed_weights;
   alignas(64) std::array<float, kMaxTileHeight * kTileCols> tile;
@@ -74,13 +73,14 @@ struct TileAttention<T>::Scratch {
         by_channel(TilePanels::from_rows({1, keys, channels, kParts<T>}, {queue, keys, 1, {0}})),
         query{height, divide_up(channels, kBlockDepth)},
         weights{height, divide_up(keys, kBlockDepth)},
-        score_blocks(query, by_key),
-        weigh_blocks(weights, by_channel),
+        score_blocks(blocks_of(query, by_key)),
+        weigh_blocks(blocks_of(weights, by_channel)),
         scores(static_cast<std::size_t>(height * keys)),
         correction(static_cast<std::size_t>(height)),
         packed_weights(Tensor::zeros({weights.numbers()}, {DType::bfloat16, {}})) {}
 
-  void multiply(const bfloat16* a, const TilePanels& b, std::int64_t panel, const BlockList<T>& blocks) {
+  void multiply(const bfloat16* a, const TilePanels& b, std::int64_t panel, const BlockList& blocks,
+                std::int64_t rows) {
     kernel.multiply({.a = a,
                      .a_stride = kBlockDepth,
                      .a_at = blocks.a.data(),
@@ -88,7 +88,7 @@ struct TileAttention<T>::Scratch {
                      .b_half = kHalfBlock,
                      .b_at = blocks.b.data(),
                      .blocks = std::ssize(blocks.a),
-                     .rows = kernel.rows},
+                     .rows = rows},
                     tile.data());
   }
 };
@@ -118,7 +118,7 @@ template <class T>
 void TileAttention<T>::score(Scratch& scratch, std::int64_t strip, std::int64_t keys) const {
   const auto* const query = query_.data<bfloat16>() + strip * scratch.query.numbers();
   for (std::int64_t panel = 0; panel < scratch.by_key.size().panels(); ++panel) {
-    scratch.multiply(query, scratch.by_key, panel, scratch.score_blocks);
+    scratch.multiply(query, scratch.by_key, panel, scratch.score_blocks, rows_of(strip));
     const TileRoom room{rows_of(strip), std::min(kTileCols, keys - panel * kTileCols)};
     std::array<float*, kMaxTileHeight> y;
     for (std::int64_t i = 0; i < room.rows; ++i)
@@ -138,7 +138,7 @@ void TileAttention<T>::weigh(Scratch& scratch, std::int64_t strip, std::int64_t 
   auto* const packed = scratch.packed_weights.template data<bfloat16>();
   scratch.weights.write(scratch.scores.data(), rows, keys, packed);
   for (std::int64_t panel = 0; panel < scratch.by_channel.size().panels(); ++panel) {
-    scratch.multiply(packed, scratch.by_channel, panel, scratch.weigh_blocks);
+    scratch.multiply(packed, scratch.by_channel, panel, scratch.weigh_blocks, rows);
     const TileRoom room{rows, std::min(kTileCols, channels_ - panel * kTileCols)};
     std::array<float*, kMaxTileHeight> y;
     for (std::int64_t i = 0; i < rows; ++i)

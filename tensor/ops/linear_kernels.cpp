@@ -94,7 +94,7 @@ HWY_INLINE void prefetch_rows(RowsOf<const float> w, std::int64_t rows, std::int
   for (std::int64_t o = 0; o < rows; ++o) prefetch_to_l2(w.data + o * w.stride, in);
 }
 
-// Two rows of w at a time stay in the first-level cache while x passes by.
+// A few rows of w at a time stay in the first-level cache while x passes by.
 template <bool rounded>
 void forward(std::int64_t rows, std::int64_t out, std::int64_t in, RowsOf<const float> x,
              RowsOf<const float> w, RowsOf<float> y) {

@@ -1,11 +1,13 @@
 #include "tensor/ops/linear.h"
 
+#include <array>
 #include <cmath>
 #include <limits>
 #include <string>
 
 #include "autograd/ops.h"
 #include "tensor/cpu/microkernel.h"
+#include "tensor/cpu/threads.h"
 #include "tests/ops/op_table.h"
 #include "tests/support/vector_targets.h"
 
@@ -105,6 +107,27 @@ TEST(Linear, FewRowsOnEveryInstructionSet) {
                      reference(transposed(dy64), transposed(x64), {}), sums, name);
       }
   });
+}
+
+// Rows of the weight are multiplied a few at a time, and ranges of them end anywhere.
+TEST(Linear, FewRowsDoNotDependOnThreads) {
+  const int before = cpu::num_threads();
+  for (const DType type : {DType::float32, DType::bfloat16}) {
+    const Tensor x = random_tensor({5, 1003}, 1).to(type);
+    const Tensor weight = random_tensor({700, 1003}, 2).to(DType::float32);
+    const Tensor grad_y = random_tensor({5, 700}, 3).to(type);
+    const auto run = [&](int threads) {
+      cpu::set_num_threads(threads);
+      return std::array{cpu::linear(x, weight, {}), cpu::linear_backward_x(grad_y, weight),
+                        cpu::linear_backward_weight(grad_y, x)};
+    };
+    const auto one = run(1);
+    for (const int threads : {2, 7}) {
+      const auto more = run(threads);
+      for (std::size_t i = 0; i < one.size(); ++i) expect_same_bits(more[i], one[i]);
+    }
+  }
+  cpu::set_num_threads(before);
 }
 
 TEST(Linear, FewRowsKeepNan) {

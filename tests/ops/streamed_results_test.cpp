@@ -9,6 +9,7 @@
 #include "tensor/cpu/streaming.h"
 #include "tensor/ops/batch_norm_act.h"
 #include "tensor/ops/conv2d.h"
+#include "tensor/ops/linear.h"
 #include "tests/ops/op_table.h"
 #include "tests/support/tile_paths.h"
 #include "tests/support/vector_targets.h"
@@ -109,6 +110,42 @@ TEST(StreamedResults, Normalise) {
         if (each.size(0) == 1) ++n;
         return cpu::batch_norm_act(each, weight, bias, stats, {.training = false, .relu = true}, added).y;
       });
+    }
+}
+
+// Gradients, which are written past the caches where they have memory of their own.
+TEST(StreamedResults, GradientsOfBatchNorm) {
+  for (const DType type : {DType::float32, DType::bfloat16})
+    for (const bool training : {true, false})
+      for (const std::int64_t channels : {32, 40, 600}) {
+        const Tensor x = random_tensor({3, 9, 7, channels}, 1).to(type);
+        const Tensor grad_y = random_tensor({3, 9, 7, channels}, 2).to(type);
+        const auto parameter = [&](std::uint64_t seed) {
+          return random_tensor({channels}, seed, {0.5, 2}).to(DType::float32);
+        };
+        const Tensor weight = parameter(3);
+        const Tensor bias = parameter(4);
+        const Tensor statistics = parameter(5).reshape({1, channels});
+        const auto run = [&](const Tensor& saved_x) {
+          return cpu::batch_norm_act_backward(grad_y, {saved_x, weight, bias, statistics, statistics, {}},
+                                              {.training = training, .relu = true})
+              .x;
+        };
+        const Tensor expected = run(x);
+        const StreamedFrom smallest(1);
+        expect_same_bits(run(x), expected);
+        expect_same_bits(run(x.clone()), expected, "in the memory of x");
+      }
+}
+
+TEST(StreamedResults, GradientsOfLinearWeights) {
+  for (const DType type : {DType::float32, DType::bfloat16})
+    for (const std::int64_t in : {48, 39}) {
+      const Tensor x = random_tensor({5, in}, 1).to(type);
+      const Tensor grad_y = random_tensor({5, 67}, 2).to(type);
+      const Tensor expected = cpu::linear_backward_weight(grad_y, x);
+      const StreamedFrom smallest(1);
+      expect_same_bits(cpu::linear_backward_weight(grad_y, x), expected);
     }
 }
 

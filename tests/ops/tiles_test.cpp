@@ -60,6 +60,8 @@ const std::vector<Row>& rows() {
                                     {{11, 14, 14, 128}, 33, 3, {.stride = 2, .padding = 1}},
                                     {{11, 7, 7, 192}, 128, 3, {.padding = 1, .groups = 2}},
                                     {{45, 3, 4, 96}, 8, 5, {.padding = 2}},
+                                    {{11, 7, 7, 96}, 96, 3, {.padding = 1}},
+                                    {{9, 7, 9, 96}, 128, 3, {.padding = 2}},
                                     {{0, 4, 4, 8}, 8, 3, {.padding = 1}},
                                     {{0, 8, 8, 64}, 64, 3, {.padding = 1}}};
   return all;
@@ -196,6 +198,8 @@ TEST(Tiles, ShareWeightGradientsOfSeveralPieces) {
                                          path);
     expect_shared_weight_gradient<bfloat16>(
         {{{2, 33, 33, 208}, 320, 1, {}}, {{3, 28, 28, 96}, 100, 3, {.padding = 1}}}, path);
+    // Ordered by the taps that they lack, too.
+    expect_shared_weight_gradient<bfloat16>({{{43, 7, 7, 96}, 100, 3, {.padding = 1}}}, path);
   });
 }
 
@@ -308,11 +312,14 @@ TEST(Tiles, LeaveOutTapsWherePicturesAreSmall) {
     const auto sizes = tensor::conv2d_sizes(x, {8, 3, 3, x[3]}, {.padding = 1});
     return cpu::leaving_out_taps_pays(cpu::forward_windows(sizes, pictures.data<bfloat16>(), 0), x[0]);
   };
-  const OnTilePath amx(cpu::TilePath::amx_emulated);
-  EXPECT_TRUE(pays({16, 7, 7, 512}));
-  EXPECT_FALSE(pays({16, 14, 14, 256}));
-  EXPECT_FALSE(pays({1, 7, 7, 512}));
-  EXPECT_FALSE(pays({16, 7, 7, 64}));
+  on_every_tile_path([&](const std::string& path) {
+    SCOPED_TRACE(path);
+    EXPECT_TRUE(pays({16, 7, 7, 512}));
+    EXPECT_EQ(pays({16, 14, 14, 256}), !path.ends_with("AMX"));
+    EXPECT_FALSE(pays({16, 28, 28, 128}));
+    EXPECT_FALSE(pays({1, 7, 7, 512}));
+    EXPECT_FALSE(pays({16, 7, 7, 64}));
+  });
 }
 
 // Where float32 convolutions go through tiles, the op has the same result.

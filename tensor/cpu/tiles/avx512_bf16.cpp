@@ -47,10 +47,6 @@ DCL_AVX512_BF16 inline __m512 widen_16(__m256i v) {
   return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(all, _mm512_maskz_cvtepu16_epi32(all, v), 16));
 }
 
-}  // namespace
-
-namespace {
-
 template <int rows>
 DCL_AVX512_BF16 void multiply_rows(const TileOperands& o, float* c) {
   __m512 left[rows];

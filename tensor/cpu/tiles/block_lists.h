@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace dcl::tensor::cpu {
@@ -32,9 +33,12 @@ BlockList filtered(const BlockList& all, Takes takes) {
 /// A list for each strip.
 class BlockLists {
  public:
-  /// Of all blocks.
-  BlockList& all() { return all_; }
-
+  /// Of all blocks; what was said of strips is forgotten.
+  void set_all(BlockList all) {
+    all_ = std::move(all);
+    some_.clear();
+    of_strip_.clear();
+  }
   /// Strip i has the live taps masks[i]; a tap is `products` neighbours of the list.
   void set_masks(const std::vector<TapMask>& masks, std::int64_t products) {
     of_strip_.clear();

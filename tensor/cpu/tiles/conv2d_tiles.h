@@ -31,7 +31,7 @@ template <class T>
 class TileWeight {
  public:
   explicit TileWeight(Tensor weight) : weight_(std::move(weight)) {}
-  /// conv2d_tiles with an epilogue. May be called from several threads.
+  /// conv2d_tiles of this weight. May be called from several threads.
   void conv2d(const Conv2dSizes& z, const T* x, const Epilogue<T>& end, T* y);
 
  private:

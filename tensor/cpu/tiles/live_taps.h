@@ -12,9 +12,9 @@
 namespace dcl::tensor::cpu {
 
 /// True where gathered rows in that order are faster than a copy whose zeros are multiplied. Gathering reads
-/// a pixel once for each tap: too often for numbers that have to be split, and for kernels as fast as AMX's
-/// worth it only where more taps are lacking. Measured; 7x7 pixels under 3x3 have 0.82 of their taps, 14x14
-/// have 0.91.
+/// a pixel once for each tap: too often for numbers that have to be split, and beside products as fast as
+/// AMX's worth it only where more taps are lacking. Measured with vdpbf16ps; 7x7 pixels under 3x3 have 0.82
+/// of their taps, 14x14 have 0.91.
 template <class T>
 bool leaving_out_taps_pays(const Windows<T>& w, std::int64_t batch) {
   constexpr std::int64_t kLeastRows = 512;
@@ -24,7 +24,8 @@ bool leaving_out_taps_pays(const Windows<T>& w, std::int64_t batch) {
   if (!std::is_same_v<T, bfloat16> || taps < 2 || taps > kMaxMaskedTaps || w.channels % kBlockDepth != 0 ||
       w.channels < kMinTapChannels || batch * w.out_h * w.out_w < kLeastRows)
     return false;
-  return live_share(w) <= (tile_kernel().any_rows ? kMostLive : kMostLiveOfAmx);
+  const bool amx = tile_path() == TilePath::amx || tile_path() == TilePath::amx_emulated;
+  return live_share(w) <= (amx ? kMostLiveOfAmx : kMostLive);
 }
 
 /// The taps that read inside the picture for one of `together` rows, of all of `rows`.

@@ -44,10 +44,11 @@ void locate_rows(const Windows<T>& windows, std::int64_t begin, std::int64_t cou
   }
 }
 
-// Rows [begin, end), a part of their moments, against panels [first, last).
+// Rows [begin, end), which begin or continue a part of their moments, against panels [first, last).
 struct TileShare {
   std::int64_t begin, end;
   std::int64_t part;
+  bool begins_part;
   std::int64_t first, last;
 };
 
@@ -64,14 +65,17 @@ void for_each_tile(std::int64_t rows, std::int64_t task_rows, std::int64_t panel
   const std::int64_t tiles = std::min(strips, std::max(divide_up(rows, task_rows), wanted));
   const std::int64_t most_groups = tiles < threads ? panels : divide_up(panels, kGroupPanels);
   const std::int64_t groups = std::min(most_groups, divide_up(kTasks * threads, tiles));
-  if (moments != nullptr) moments->set_parts(tiles);
-  parallel_items(tiles * groups, [&](Items& items) {
+  const std::int64_t parts = moments != nullptr ? std::min(tiles, kMostParts) : tiles;
+  if (moments != nullptr) moments->set_parts(parts);
+  parallel_items(parts * groups, [&](Items& items) {
     body([&](auto&& run) {
       for (std::int64_t task = 0; items.take(task);) {
-        const std::int64_t tile = task / groups;
+        const std::int64_t part = task / groups;
         const std::int64_t group = task % groups;
-        run(TileShare{strips * tile / tiles * height, std::min(rows, strips * (tile + 1) / tiles * height),
-                      tile, panels * group / groups, panels * (group + 1) / groups});
+        const std::int64_t first = tiles * part / parts;
+        for (std::int64_t tile = first; tile < tiles * (part + 1) / parts; ++tile)
+          run(TileShare{strips * tile / tiles * height, std::min(rows, strips * (tile + 1) / tiles * height),
+                        part, tile == first, panels * group / groups, panels * (group + 1) / groups});
       }
     });
   });
@@ -90,8 +94,8 @@ void run_in_place(const Windows<bfloat16>& w, std::int64_t rows, const TilePanel
     task.set_from_memory();
     std::vector<bfloat16> rest;
     for_each_task([&](const TileShare& share) {
-      const auto [begin, end, part, first, last] = share;
-      task.begin_part(part);
+      const auto [begin, end, part, begins_part, first, last] = share;
+      if (begins_part) task.begin_part(part);
       const std::int64_t whole = end == rows ? (end - begin) / height * height : end - begin;
       locate_rows(w, begin, whole, grid, task.y());
       task.multiply(w.x + begin * w.pixel_stride, whole, first, last);
@@ -165,8 +169,8 @@ void run_gathered(const Windows<T>& w, std::int64_t rows, bool leave_out_taps, c
     });
     std::int64_t gathered = -1;
     for_each_task([&](const TileShare& share) {
-      const auto [begin, end, part, first, last] = share;
-      task.begin_part(part);
+      const auto [begin, end, part, begins_part, first, last] = share;
+      if (begins_part) task.begin_part(part);
       if (begin != gathered) {
         left.gather(begin, end - begin);
         locate_rows(w, begin, end - begin, grid, task.y());
@@ -258,12 +262,15 @@ template <class T>
 void run_from_copy(const Windows<T>& w, std::int64_t batch, const TilePanels& b,
                    const Epilogue<T>& end_of_sums, const RowGrid<T>& grid) {
   const std::int64_t panels = b.size().panels();
-  const auto plan = BandPlan::make(w, batch, panels, end_of_sums.moments != nullptr);
+  auto plan = BandPlan::make(w, batch, panels, end_of_sums.moments != nullptr);
   const std::int64_t height = tile_kernel().rows;
   const PaddedLayout<T> layout(w, plan.images, plan.rows, height);
   const std::int64_t groups = divide_up(batch, plan.images);
   const std::int64_t bands = divide_up(w.out_h, plan.rows);
-  if (end_of_sums.moments != nullptr) end_of_sums.moments->set_parts(groups * bands);
+  if (end_of_sums.moments != nullptr) {
+    end_of_sums.moments->set_parts(groups * bands);
+    plan.groups = std::max(plan.groups, column_groups(panels, groups * bands, true));
+  }
   parallel_items(groups * bands * plan.groups, [&](Items& items) {
     TileTask<T> task(b, end_of_sums, grid);
     Tensor storage = Tensor::empty({layout.numbers()}, {DType::bfloat16, {}});

@@ -24,11 +24,7 @@ template <class T>
 class TileTask {
  public:
   TileTask(const TilePanels& b, const Epilogue<T>& end, const RowGrid<T>& grid)
-      : b_(b), end_(end), origin_(grid.y), stream_(grid.stream && can_stream(end)) {
-    const std::int64_t blocks = b.size().blocks();
-    for_each_product<T>(
-        blocks, [&](std::int64_t block, PartPair pair) { lists_.all().b.push_back(b.at(pair.b, block)); });
-  }
+      : b_(b), end_(end), origin_(grid.y), stream_(grid.stream && can_stream(end)) {}
 
   ~TileTask() {
     if (stream_) flush_streams();
@@ -41,10 +37,12 @@ class TileTask {
   void set_left(std::int64_t a_stride, std::int64_t strip_stride, At&& at) {
     a_stride_ = a_stride;
     strip_stride_ = strip_stride;
-    auto& a = lists_.all().a;
-    a.clear();
-    for_each_product<T>(b_.size().blocks(),
-                        [&](std::int64_t block, PartPair pair) { a.push_back(at(block, pair.a)); });
+    BlockList all;
+    for_each_product<T>(b_.size().blocks(), [&](std::int64_t block, PartPair pair) {
+      all.a.push_back(at(block, pair.a));
+      all.b.push_back(b_.at(pair.b, block));
+    });
+    lists_.set_all(std::move(all));
   }
 
   /// The live taps of each strip of the next products; others are left out. A tap is `blocks` whole blocks.
