@@ -23,8 +23,8 @@ struct TileRows {
 
 /// Sums over parts of the rows, put together at the end (Chan, Golub, LeVeque 1979). A part's sums are
 /// shifted by the median of three rows of its first tile, so that a variance suffers neither from a large
-/// mean nor from an outlier; those of up
-/// to kTilesInFloat tiles are in T, all others in double. T is Compute<X> of the rows' type.
+/// mean nor from an outlier; those of up to kTilesInFloat tiles are in T, all others in double. T is
+/// Compute<X> of the rows' type.
 template <class T>
 class MomentSums {
  public:
@@ -48,12 +48,13 @@ class MomentSums {
     std::int64_t rows = 0;
     bool has_long_sums = false;
   };
-  T* short_sums(std::int64_t part) const { return short_ + part * 3 * channels_; }
-  double* long_sums(std::int64_t part) const { return long_ + part * 2 * channels_; }
-  const Count& count(std::int64_t part) const { return counts_[static_cast<std::size_t>(part)]; }
   struct Sums {
     double shift, sum, squares;
   };
+
+  T* short_sums(std::int64_t part) const { return short_ + part * 3 * channels_; }
+  double* long_sums(std::int64_t part) const { return long_ + part * 2 * channels_; }
+  const Count& count(std::int64_t part) const { return counts_[static_cast<std::size_t>(part)]; }
   Sums sums(std::int64_t part, std::int64_t channel) const;
   void add_mean(std::int64_t part, Range channels, double share, double* mean) const;
   void add_squares(std::int64_t part, Range channels, const double* mean, double* squares) const;

@@ -13,6 +13,7 @@
 #include "tensor/cpu/threads.h"
 #include "tensor/ops/batch_norm_act.h"
 #include "tensor/ops/conv2d.h"
+#include "tests/ops/conv2d_row.h"
 #include "tests/ops/op_table.h"
 #include "tests/support/tile_paths.h"
 #include "tests/support/vector_targets.h"
@@ -22,47 +23,39 @@ namespace {
 
 namespace cpu = tensor::cpu;
 using tensor::ChannelMoments;
-using tensor::Conv2dParams;
 using tensor::DType;
-
-struct Row {
-  Shape x;  // [N,H,W,I]
-  std::int64_t out_channels, kernel;
-  Conv2dParams params;
-};
 
 // Whole panels and others; sums in one block and in several; rows ordered by their taps; more columns than
 // rows; groups, also of a width that no panel has; Winograd's tiles, whole and over the edge; parts of more
 // tiles than are summed in float; pictures in place, copied, gathered, overlapped; tiles with rows that go
 // nowhere, and without any other; more tiles than parts.
-const std::vector<Row>& rows() {
-  static const std::vector<Row> all{{{2, 21, 13, 8}, 64, 1, {}},
-                                    {{2, 13, 21, 32}, 72, 1, {}},
-                                    {{3, 13, 21, 340}, 132, 1, {}},
-                                    {{3, 7, 7, 32}, 40, 5, {.padding = 2}},
-                                    {{2, 9, 11, 64}, 32, 3, {.stride = 2, .padding = 1}},
-                                    {{1, 7, 7, 64}, 330, 1, {}},
-                                    {{2, 6, 6, 64}, 64, 3, {.padding = 1, .groups = 2}},
-                                    {{2, 5, 5, 24}, 24, 3, {.groups = 2}},
-                                    {{2, 7, 7, 32}, 48, 3, {.padding = 1}},
-                                    {{5, 31, 33, 32}, 64, 3, {.padding = 1}},
-                                    {{1, 70, 66, 64}, 32, 3, {.padding = 1}},
-                                    {{2, 75, 80, 3}, 64, 7, {.stride = 2, .padding = 3}},
-                                    {{11, 7, 7, 96}, 40, 3, {.padding = 1}},
-                                    {{1, 20, 1, 32}, 8, 2, {.padding = 16}},
-                                    {{1, 66, 66, 32}, 8, 3, {.padding = 64, .dilation = 64}},
-                                    {{2, 60, 90, 8}, 16, 1, {}},
-                                    {{1, 1, 2, 8}, 8, 1, {}}};
+const std::vector<Conv2dRow>& rows() {
+  static const std::vector<Conv2dRow> all{{{2, 21, 13, 8}, 64, 1, {}},
+                                          {{2, 13, 21, 32}, 72, 1, {}},
+                                          {{3, 13, 21, 340}, 132, 1, {}},
+                                          {{3, 7, 7, 32}, 40, 5, {.padding = 2}},
+                                          {{2, 9, 11, 64}, 32, 3, {.stride = 2, .padding = 1}},
+                                          {{1, 7, 7, 64}, 330, 1, {}},
+                                          {{2, 6, 6, 64}, 64, 3, {.padding = 1, .groups = 2}},
+                                          {{2, 5, 5, 24}, 24, 3, {.groups = 2}},
+                                          {{2, 7, 7, 32}, 48, 3, {.padding = 1}},
+                                          {{5, 31, 33, 32}, 64, 3, {.padding = 1}},
+                                          {{1, 70, 66, 64}, 32, 3, {.padding = 1}},
+                                          {{2, 75, 80, 3}, 64, 7, {.stride = 2, .padding = 3}},
+                                          {{11, 7, 7, 96}, 40, 3, {.padding = 1}},
+                                          {{1, 20, 1, 32}, 8, 2, {.padding = 16}},
+                                          {{1, 66, 66, 32}, 8, 3, {.padding = 64, .dilation = 64}},
+                                          {{2, 60, 90, 8}, 16, 1, {}},
+                                          {{1, 1, 2, 8}, 8, 1, {}}};
   return all;
 }
 
 struct Operands {
   Tensor x, weight, bias;
 
-  Operands(const Row& row, DType type, double mean = 0)
+  Operands(const Conv2dRow& row, DType type, double mean = 0)
       : x(random_tensor(row.x, 1).to(type)),
-        weight(random_tensor({row.out_channels, row.kernel, row.kernel, row.x[3] / row.params.groups}, 2)
-                   .to(tensor::parameter_dtype(type))),
+        weight(random_tensor(row.weight_shape(), 2).to(tensor::parameter_dtype(type))),
         bias(random_tensor({row.out_channels}, 3, {mean - 1, mean + 1}).to(tensor::parameter_dtype(type))) {}
 };
 
@@ -98,7 +91,7 @@ void expect_moments(const ChannelMoments& actual, const Tensor& y, double roundi
 double rounding_of(DType type) { return type == DType::float64 ? 1e-13 : 5e-7; }
 
 // On 1, 2, 7 and 19 threads, the result in the caches and past them: the same bits.
-void expect_same_moments_however(const Row& row, const Operands& in, const Tensor& y,
+void expect_same_moments_however(const Conv2dRow& row, const Operands& in, const Tensor& y,
                                  const ChannelMoments& moments) {
   const int before = cpu::num_threads();
   for (const int threads : {1, 2, 7, 19})
@@ -115,7 +108,7 @@ void expect_same_moments_however(const Row& row, const Operands& in, const Tenso
 }
 
 void expect_moments_of_rows(DType type, const std::string& path) {
-  for (const Row& row : rows()) {
+  for (const Conv2dRow& row : rows()) {
     SCOPED_TRACE(fmt::format("{}, {}, kernel {}", path, row.x.str(), row.kernel));
     const Operands in(row, type);
     ChannelMoments moments;
@@ -144,7 +137,7 @@ TEST(ChannelMoments, OfSixProducts) {
 }
 
 void expect_moments_far_from_zero() {
-  for (const Row& row : rows()) {
+  for (const Conv2dRow& row : rows()) {
     SCOPED_TRACE(row.x.str());
     const Operands in(row, DType::float32, 1000);
     ChannelMoments moments;
@@ -160,10 +153,10 @@ TEST(ChannelMoments, FarFromZero) {
 }
 
 TEST(ChannelMoments, AreUndefinedWhereNobodySumsThem) {
-  const Row depthwise{{2, 6, 6, 16}, 16, 3, {.padding = 1, .groups = 16}};
-  const Row empty{{0, 6, 6, 16}, 16, 3, {.padding = 1}};
+  const Conv2dRow depthwise{{2, 6, 6, 16}, 16, 3, {.padding = 1, .groups = 16}};
+  const Conv2dRow empty{{0, 6, 6, 16}, 16, 3, {.padding = 1}};
   ChannelMoments moments = exact_moments(random_tensor({3, 16}));
-  for (const Row& row : {depthwise, empty}) {
+  for (const Conv2dRow& row : {depthwise, empty}) {
     const Operands in(row, DType::float32);
     ChannelMoments none = moments;
     cpu::conv2d(in.x, in.weight, in.bias, row.params, &none);

@@ -1,6 +1,7 @@
 // Results that are written past the caches (tensor/cpu/streaming.h) have the bits of the same pictures one at
 // a time, which are not.
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -10,6 +11,7 @@
 #include "tensor/ops/batch_norm_act.h"
 #include "tensor/ops/conv2d.h"
 #include "tensor/ops/linear.h"
+#include "tests/ops/conv2d_row.h"
 #include "tests/ops/op_table.h"
 #include "tests/support/tile_paths.h"
 #include "tests/support/vector_targets.h"
@@ -18,24 +20,17 @@ namespace dcl::test {
 namespace {
 
 namespace cpu = tensor::cpu;
-using tensor::Conv2dParams;
 using tensor::DType;
 
 // Channels of half a cache line and phases of a stride, so that pictures, rows or pixels do not begin lines;
 // a right operand that hangs over a tile; sums in one block and in several.
-struct Row {
-  Shape x;  // [N,H,W,I]
-  std::int64_t out_channels, kernel;
-  Conv2dParams params;
-};
-
-const std::vector<Row>& rows() {
-  static const std::vector<Row> all{{{2, 21, 13, 8}, 64, 1, {}},
-                                    {{2, 13, 21, 8}, 72, 1, {}},
-                                    {{4, 31, 29, 40}, 4, 1, {.stride = 2}},
-                                    {{2, 27, 23, 40}, 40, 2, {}},
-                                    {{3, 13, 21, 340}, 132, 1, {}},
-                                    {{2, 40, 34, 3}, 64, 7, {.stride = 2, .padding = 3}}};
+const std::vector<Conv2dRow>& rows() {
+  static const std::vector<Conv2dRow> all{{{2, 21, 13, 8}, 64, 1, {}},
+                                          {{2, 13, 21, 8}, 72, 1, {}},
+                                          {{4, 31, 29, 40}, 4, 1, {.stride = 2}},
+                                          {{2, 27, 23, 40}, 40, 2, {}},
+                                          {{3, 13, 21, 340}, 132, 1, {}},
+                                          {{2, 40, 34, 3}, 64, 7, {.stride = 2, .padding = 3}}};
   return all;
 }
 
@@ -61,11 +56,10 @@ void expect_as_one_by_one(const Tensor& pictures, const std::function<Tensor(con
 }
 
 void convolve(DType type) {
-  for (const Row& row : rows()) {
+  for (const Conv2dRow& row : rows()) {
     SCOPED_TRACE(row.x.str());
     const Tensor x = random_tensor(row.x, 1).to(type);
-    const Tensor weight =
-        random_tensor({row.out_channels, row.kernel, row.kernel, row.x[3]}, 2).to(DType::float32);
+    const Tensor weight = random_tensor(row.weight_shape(), 2).to(DType::float32);
     const auto sizes = tensor::conv2d_sizes(x.shape(), weight.shape(), row.params);
     const Tensor dy = random_tensor(sizes.out_shape(), 3).to(type);
     expect_as_one_by_one(x, [&](const Tensor& each) { return cpu::conv2d(each, weight, {}, row.params); });
@@ -126,15 +120,20 @@ TEST(StreamedResults, GradientsOfBatchNorm) {
         const Tensor weight = parameter(3);
         const Tensor bias = parameter(4);
         const Tensor statistics = parameter(5).reshape({1, channels});
-        const auto run = [&](const Tensor& saved_x) {
-          return cpu::batch_norm_act_backward(grad_y, {saved_x, weight, bias, statistics, statistics, {}},
+        const auto run = [&](Tensor saved_x) {
+          return cpu::batch_norm_act_backward(grad_y,
+                                              {std::move(saved_x), weight, bias, statistics, statistics, {}},
                                               {.training = training, .relu = true})
               .x;
         };
         const Tensor expected = run(x);
         const StreamedFrom smallest(1);
         expect_same_bits(run(x), expected);
-        expect_same_bits(run(x.clone()), expected, "in the memory of x");
+        Tensor own = x.clone();
+        const void* const memory = own.raw();
+        const Tensor in_place = run(std::move(own));
+        EXPECT_EQ(in_place.raw(), memory);
+        expect_same_bits(in_place, expected, "in the memory of x");
       }
 }
 

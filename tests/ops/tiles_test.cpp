@@ -11,6 +11,7 @@
 #include "tensor/cpu/tiles/conv2d_tiles.h"
 #include "tensor/cpu/tiles/live_taps.h"
 #include "tensor/cpu/tiles/split.h"
+#include "tests/ops/conv2d_row.h"
 #include "tests/ops/op_table.h"
 #include "tests/support/tile_paths.h"
 
@@ -23,51 +24,46 @@ using tensor::Conv2dParams;
 using tensor::Conv2dSizes;
 using tensor::DType;
 
-struct Row {
-  Shape x;  // [N,H,W,I]
-  std::int64_t out_channels, kernel;
-  Conv2dParams params;
-};
-
 // In place, from a copy of one picture, of several and of bands of a large one, gathered; more columns than
 // rows, shared out by them; whole blocks and strips and others; strides, dilation, groups; rows ordered by
 // the taps that they lack; kernels larger than the picture; phases that no output has read.
-const std::vector<Row>& rows() {
-  static const std::vector<Row> all{{{2, 7, 9, 64}, 48, 1, {}},
-                                    {{1, 5, 5, 20}, 33, 1, {}},
-                                    {{3, 9, 8, 32}, 40, 1, {.stride = 2}},
-                                    {{5, 7, 7, 64}, 32, 3, {.padding = 1}},
-                                    {{1, 33, 70, 64}, 32, 3, {.padding = 1}},
-                                    {{2, 80, 62, 128}, 16, 3, {.padding = 1}},
-                                    {{2, 6, 5, 40}, 70, 3, {.padding = 1}},
-                                    {{2, 9, 9, 48}, 32, 3, {.padding = 2, .dilation = 2}},
-                                    {{2, 9, 11, 32}, 32, 3, {.stride = 2, .padding = 1}},
-                                    {{1, 23, 20, 3}, 64, 7, {.stride = 2, .padding = 3}},
-                                    {{1, 2, 2, 32}, 32, 5, {.padding = 2}},
-                                    {{1, 8, 8, 32}, 8, 3, {.padding = 0}},
-                                    {{2, 6, 6, 64}, 64, 3, {.padding = 1, .groups = 2}},
-                                    {{2, 5, 4, 64}, 200, 3, {.padding = 1}},
-                                    {{1, 7, 7, 64}, 330, 1, {}},
-                                    {{64, 1, 1, 1024}, 96, 3, {.padding = 1}},  // besides in several bands
-                                    {{1, 1, 1, 1}, 1, 1, {}},
-                                    {{1, 30, 30, 7}, 5, 2, {.stride = 3}},
-                                    {{1, 75, 80, 3}, 64, 7, {.stride = 2, .padding = 3}},
-                                    {{1, 20, 1, 32}, 8, 2, {.padding = 16}},
-                                    {{1, 9, 9, 32}, 8, 3, {.stride = 2, .dilation = 2}},
-                                    {{11, 7, 7, 96}, 100, 3, {.padding = 1}},  // ordered by their taps
-                                    {{3, 14, 13, 96}, 32, 3, {.padding = 1}},
-                                    {{9, 8, 8, 96}, 40, 3, {.padding = 2, .dilation = 2}},
-                                    {{11, 14, 14, 128}, 33, 3, {.stride = 2, .padding = 1}},
-                                    {{11, 7, 7, 192}, 128, 3, {.padding = 1, .groups = 2}},
-                                    {{45, 3, 4, 96}, 8, 5, {.padding = 2}},
-                                    {{11, 7, 7, 96}, 96, 3, {.padding = 1}},
-                                    {{9, 7, 9, 96}, 128, 3, {.padding = 2}},
-                                    {{0, 4, 4, 8}, 8, 3, {.padding = 1}},
-                                    {{0, 8, 8, 64}, 64, 3, {.padding = 1}}};
+const std::vector<Conv2dRow>& rows() {
+  static const std::vector<Conv2dRow> all{
+      {{2, 7, 9, 64}, 48, 1, {}},
+      {{1, 5, 5, 20}, 33, 1, {}},
+      {{3, 9, 8, 32}, 40, 1, {.stride = 2}},
+      {{5, 7, 7, 64}, 32, 3, {.padding = 1}},
+      {{1, 33, 70, 64}, 32, 3, {.padding = 1}},
+      {{2, 80, 62, 128}, 16, 3, {.padding = 1}},
+      {{2, 6, 5, 40}, 70, 3, {.padding = 1}},
+      {{2, 9, 9, 48}, 32, 3, {.padding = 2, .dilation = 2}},
+      {{2, 9, 11, 32}, 32, 3, {.stride = 2, .padding = 1}},
+      {{1, 23, 20, 3}, 64, 7, {.stride = 2, .padding = 3}},
+      {{1, 2, 2, 32}, 32, 5, {.padding = 2}},
+      {{1, 8, 8, 32}, 8, 3, {.padding = 0}},
+      {{2, 6, 6, 64}, 64, 3, {.padding = 1, .groups = 2}},
+      {{2, 5, 4, 64}, 200, 3, {.padding = 1}},
+      {{1, 7, 7, 64}, 330, 1, {}},
+      {{64, 1, 1, 1024}, 96, 3, {.padding = 1}},  // besides in several bands
+      {{1, 1, 1, 1}, 1, 1, {}},
+      {{1, 30, 30, 7}, 5, 2, {.stride = 3}},
+      {{1, 75, 80, 3}, 64, 7, {.stride = 2, .padding = 3}},
+      {{1, 20, 1, 32}, 8, 2, {.padding = 16}},
+      {{1, 9, 9, 32}, 8, 3, {.stride = 2, .dilation = 2}},
+      {{11, 7, 7, 96}, 100, 3, {.padding = 1}},  // ordered by their taps
+      {{3, 14, 13, 96}, 32, 3, {.padding = 1}},
+      {{9, 8, 8, 96}, 40, 3, {.padding = 2, .dilation = 2}},
+      {{11, 14, 14, 128}, 33, 3, {.stride = 2, .padding = 1}},
+      {{11, 7, 7, 192}, 128, 3, {.padding = 1, .groups = 2}},
+      {{45, 3, 4, 96}, 8, 5, {.padding = 2}},
+      {{11, 7, 7, 96}, 96, 3, {.padding = 1}},
+      {{9, 7, 9, 96}, 128, 3, {.padding = 2}},
+      {{0, 4, 4, 8}, 8, 3, {.padding = 1}},
+      {{0, 8, 8, 64}, 64, 3, {.padding = 1}}};
   return all;
 }
 
-std::string name_of(const Row& row) {
+std::string name_of(const Conv2dRow& row) {
   return fmt::format("x {}, {} channels, kernel {}, stride {}, padding {}, dilation {}, groups {}",
                      row.x.str(), row.out_channels, row.kernel, row.params.stride, row.params.padding,
                      row.params.dilation, row.params.groups);
@@ -79,10 +75,10 @@ struct Results {
 
 class Case {
  public:
-  explicit Case(const Row& row)
+  explicit Case(const Conv2dRow& row)
       : params_(row.params),
         x_(random_tensor(row.x, 1)),
-        weight_(random_tensor({row.out_channels, row.kernel, row.kernel, row.x[3] / row.params.groups}, 2)),
+        weight_(random_tensor(row.weight_shape(), 2)),
         bias_(random_tensor({row.out_channels}, 3)),
         sizes_(tensor::conv2d_sizes(x_.shape(), weight_.shape(), params_)),
         dy_(random_tensor(sizes_.out_shape(), 4)) {}
@@ -151,7 +147,7 @@ TEST(Tiles, ConvolveBfloat16OnEveryPath) {
   constexpr Tolerance kRounded{4e-3, 2e-4};
   constexpr Tolerance kSummed{1e-4, 1e-4};
   on_every_tile_path([&](const std::string& path) {
-    for (const Row& row : rows()) {
+    for (const Conv2dRow& row : rows()) {
       const Case each(row);
       const Results actual = each.tiles<bfloat16>();
       const Results expected = each.exact(DType::bfloat16);
@@ -166,7 +162,7 @@ TEST(Tiles, ConvolveBfloat16OnEveryPath) {
 TEST(Tiles, ConvolveFloat32OnEveryPath) {
   constexpr Tolerance kFloat{1e-4, 1e-4};
   on_every_tile_path([&](const std::string& path) {
-    for (const Row& row : rows()) {
+    for (const Conv2dRow& row : rows()) {
       const Case each(row);
       const Results actual = each.tiles<float>();
       const Results expected = each.exact(DType::float32);
@@ -181,8 +177,8 @@ TEST(Tiles, ConvolveFloat32OnEveryPath) {
 // Gradients that threads share piece by piece: several pieces, the last a shorter one; groups of columns that
 // are no multiple of 32 and begin inside a tap.
 template <class T>
-void expect_shared_weight_gradient(const std::vector<Row>& shared, const std::string& path) {
-  for (const Row& row : shared) {
+void expect_shared_weight_gradient(const std::vector<Conv2dRow>& shared, const std::string& path) {
+  for (const Conv2dRow& row : shared) {
     const Case each(row);
     const DType type = tensor::dtype_of<T>;
     expect_close(each.weight_gradient<T>().to(DType::float64), each.exact(type).dweight, {2e-4, 4e-4},
@@ -205,10 +201,10 @@ TEST(Tiles, ShareWeightGradientsOfSeveralPieces) {
 
 // Long sums with more channels of dy than of x; pixels in a row, with a stride, in groups; parts and pieces.
 TEST(Tiles, ExchangeTheOperandsOfWeightGradients) {
-  const std::vector<Row> wide{{{1, 60, 75, 8}, 24, 1, {}},
-                              {{1, 90, 80, 8}, 24, 1, {.stride = 2}},
-                              {{2, 60, 60, 16}, 48, 1, {.groups = 2}},
-                              {{1, 23, 22, 2}, 33, 1, {}}};
+  const std::vector<Conv2dRow> wide{{{1, 60, 75, 8}, 24, 1, {}},
+                                    {{1, 90, 80, 8}, 24, 1, {.stride = 2}},
+                                    {{2, 60, 60, 16}, 48, 1, {.groups = 2}},
+                                    {{1, 23, 22, 2}, 33, 1, {}}};
   on_every_tile_path([&](const std::string& path) {
     expect_shared_weight_gradient<bfloat16>(wide, path);
     expect_shared_weight_gradient<float>(wide, path);
@@ -217,7 +213,7 @@ TEST(Tiles, ExchangeTheOperandsOfWeightGradients) {
 
 TEST(Tiles, DoNotDependOnThreads) {
   const int before = cpu::num_threads();
-  for (const Row& row : rows()) {
+  for (const Conv2dRow& row : rows()) {
     const Case each(row);
     cpu::set_num_threads(1);
     const Results one = each.tiles<bfloat16>();
@@ -335,7 +331,7 @@ TEST(Tiles, AreTheConvolutionsOfAmx) {
 
 TEST(Tiles, ConvolveWithoutFastPathsToo) {
   const bool before = cpu::fast_paths();
-  const Row row{{2, 6, 7, 24}, 20, 3, {.padding = 1}};
+  const Conv2dRow row{{2, 6, 7, 24}, 20, 3, {.padding = 1}};
   const Case each(row);
   const Results exact = each.exact(DType::bfloat16);
   cpu::set_fast_paths(false);

@@ -60,9 +60,10 @@ class WeightAccumulator {
     of_tap_.clear();
   }
 
-  /// The live taps of each block of rows, of which a tap's columns then sum no others.
-  void set_live_taps(const std::vector<TapMask>& of_blocks, std::int64_t taps) {
-    for (std::int64_t tap = 0; tap < taps; ++tap)
+  /// The live taps of each block of rows, of which a tap's columns then sum no others; for columns of `taps`.
+  void set_live_taps(const std::vector<TapMask>& of_blocks, Range taps) {
+    first_tap_ = taps.begin;
+    for (std::int64_t tap = taps.begin; tap < taps.end; ++tap)
       of_tap_.push_back(filtered(all_, [&](std::int64_t i) {
         return (of_blocks[static_cast<std::size_t>(i / std::ssize(kPartPairs<T>))] >> tap & 1) != 0;
       }));
@@ -73,7 +74,7 @@ class WeightAccumulator {
   /// Columns [column, column + cols) of a strip of output channels; x points to the columns' first pair.
   void add(std::int64_t strip, const bfloat16* x, std::int64_t column, std::int64_t cols,
            const WeightResult& out, std::int64_t tap = 0) {
-    const BlockList& blocks = of_tap_.empty() ? all_ : of_tap_[static_cast<std::size_t>(tap)];
+    const BlockList& blocks = of_tap_.empty() ? all_ : of_tap_[static_cast<std::size_t>(tap - first_tap_)];
     const std::int64_t o = first_channel(strip);
     const TileRoom room{first_channel(strip + 1) - o, cols};
     std::array<float*, kMaxTileHeight> y;
@@ -103,7 +104,8 @@ class WeightAccumulator {
   const bfloat16* dy_ = nullptr;
   std::int64_t dy_cols_ = 0, b_half_ = 0;
   BlockList all_;
-  std::vector<BlockList> of_tap_;  // or none: then all blocks
+  std::vector<BlockList> of_tap_;  // from the first one on, or none: then all blocks
+  std::int64_t first_tap_ = 0;
   alignas(64) std::array<float, kMaxTileHeight * kTileCols> c_;
 };
 
@@ -189,7 +191,7 @@ class GatheredGradient {
     tiles.set_operands(dy.rows_, x.rows_);
     if (!live_taps_.empty())
       tiles.set_live_taps(live_taps_[static_cast<std::size_t>(piece)],
-                          std::ssize(all_.x.taps_h) * std::ssize(all_.x.taps_w));
+                          {x.columns_.begin / all_.x.channels, divide_up(x.columns_.end, all_.x.channels)});
     const WeightResult to{out.data + dy.channels_.begin * out.stride, out.stride};
     const std::int64_t cols = x.columns_.size();
     const auto add = [&](std::int64_t strip, std::int64_t column) {
