@@ -23,7 +23,7 @@ using namespace batch_norm;  // NOLINT: what the kernels are written with
 //
 //   Σ (x − shift) = Σ d + rows·e        Σ (x − shift)² = Σ d² + e·(2·Σ d + rows·e)        d = x − first row
 template <int width, class X>
-__global__ void __launch_bounds__(kThreads, 3) moments(Tiles tiles, const X* x, double* sums) {
+__global__ void __launch_bounds__(kThreads, 3) sum_moments(Tiles tiles, const X* x, double* sums) {
   using T = Compute<X>;
   const Place place(tiles, blockIdx.x, width);
   double sum[width] = {};
@@ -154,9 +154,9 @@ void apply_to(const BatchNormSaved& saved, std::int64_t groups, const Tensor& re
 
 BatchNormResult batch_norm_act(const Tensor& x, const Tensor& weight, const Tensor& bias, RunningStats& stats,
                                const BatchNormParams& params, const Tensor& residual,
-                               const ChannelMoments& given) {
+                               const ChannelMoments& moments) {
   check_batch_norm(x, weight, bias, stats, params, residual);
-  check(!given.defined(), "batch_norm_act: moments are given, expected none on a GPU");
+  check(!moments.defined(), "batch_norm_act: moments are given, expected none on a GPU");
   return dispatch_activation(x.dtype(), "batch_norm_act", [&]<class X>() {
     using T = Compute<X>;
     const std::int64_t groups = params.training ? params.groups : 1;
@@ -177,7 +177,7 @@ BatchNormResult batch_norm_act(const Tensor& x, const Tensor& weight, const Tens
       with_width<X>(in_packs(x, {&x}), [&]<int width>() {
         const Tiles tiles(x, groups, width);
         Tensor sums = Tensor::empty({tiles.parts(), 2, channels}, {DType::float64, x.device()});
-        launch("batch_norm_act", moments<width, X>, tiles.launch(), tiles, x.data<X>(), sums.data<double>());
+        launch("batch_norm_act", sum_moments<width, X>, tiles.launch(), tiles, x.data<X>(), sums.data<double>());
         launch("batch_norm_act", finish_moments<X>, tiles.finish(), tiles, x.data<X>(), sums.data<double>(),
                params.momentum, params.eps, statistics);
       });
