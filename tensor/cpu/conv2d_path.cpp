@@ -18,12 +18,15 @@ constexpr std::int64_t kMinTiles = 8;
 
 // Numbers are split into three parts before they meet: weights once for all rows, pixels once for all
 // columns, and six times as many products are stored as fast as one. From these rows, channels and weights of
-// a tap on a step with six products keeps up with one of vectors where another guest of the processor's core
-// uses its tiles too (measured: then tiles take four times as long; docs/cpu-performance.md), and is faster
-// where nobody does.
+// a tap on a step with six products is faster than one of vectors, also in hours in which another guest of
+// the processor's core uses its tiles too (measured; docs/cpu-performance.md).
 constexpr std::int64_t kMinTileRows = 512;
-constexpr std::int64_t kMinTileChannels = 128;
-constexpr std::int64_t kMinTileWeights = 1 << 16;
+constexpr std::int64_t kMinTileChannels = 64;
+constexpr std::int64_t kMinTileWeights = 1 << 14;
+// A weight's gradient splits both operands for each product: from more channels on, or from so many rows of
+// pixels that the vectors' packing waits for memory.
+constexpr std::int64_t kMinGradientChannels = 256;
+constexpr std::int64_t kMinGradientRows = 1 << 15;
 
 // The packed path packs for one group at a time, which does not pay for depthwise convolutions.
 bool plain(const Conv2dSizes& z) { return !fast_paths() || (z.params.groups > 1 && z.group_out() < 8); }
@@ -31,6 +34,15 @@ bool plain(const Conv2dSizes& z) { return !fast_paths() || (z.params.groups > 1 
 std::atomic<bool>& all_tiles() {
   static std::atomic<bool> flag{false};
   return flag;
+}
+
+bool tiles_possible(Conv2dPath path) {
+  const bool amx = tile_path() == TilePath::amx || tile_path() == TilePath::amx_emulated;
+  return amx && path == Conv2dPath::packed;
+}
+
+bool enough_channels(const Conv2dSizes& z, std::int64_t least) {
+  return std::min(z.group_in(), z.group_out()) >= least && z.group_in() * z.group_out() >= kMinTileWeights;
 }
 
 }  // namespace
@@ -49,11 +61,15 @@ Conv2dPath prepacked_conv2d_path(const Conv2dSizes& z) {
 bool takes_all_tiles() { return all_tiles().load(std::memory_order_relaxed); }
 
 bool tiles_pay(const Conv2dSizes& z, Conv2dPath path) {
-  const bool amx = tile_path() == TilePath::amx || tile_path() == TilePath::amx_emulated;
-  if (!amx || path != Conv2dPath::packed) return false;
-  if (takes_all_tiles()) return true;
-  return z.out_rows() >= kMinTileRows && std::min(z.group_in(), z.group_out()) >= kMinTileChannels &&
-         z.group_in() * z.group_out() >= kMinTileWeights;
+  if (!tiles_possible(path)) return false;
+  return takes_all_tiles() || (z.out_rows() >= kMinTileRows && enough_channels(z, kMinTileChannels));
+}
+
+bool gradient_tiles_pay(const Conv2dSizes& z, Conv2dPath path) {
+  if (!tiles_possible(path)) return false;
+  const bool long_sums = z.kernel_h * z.kernel_w == 1 && z.out_rows() >= kMinGradientRows;
+  return takes_all_tiles() || (z.out_rows() >= kMinTileRows &&
+                               enough_channels(z, long_sums ? kMinTileChannels : kMinGradientChannels));
 }
 
 void take_all_tiles(bool enabled) { all_tiles().store(enabled); }

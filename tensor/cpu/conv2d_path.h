@@ -16,6 +16,8 @@ Conv2dPath prepacked_conv2d_path(const Conv2dSizes& z);
 
 /// True where six products by tiles are faster in float32 than `path`, which is that of these sizes.
 bool tiles_pay(const Conv2dSizes& z, Conv2dPath path);
+/// The same of the weight's gradient.
+bool gradient_tiles_pay(const Conv2dSizes& z, Conv2dPath path);
 /// From then on they are taken wherever they can be, on processors with tiles: for tests on small pictures.
 /// Not to be called while an op runs.
 void take_all_tiles(bool enabled);

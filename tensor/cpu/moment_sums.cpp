@@ -21,20 +21,27 @@ void MomentSums<T>::set_parts(std::int64_t parts) {
 }
 
 template <class T>
-template <class X>
-void MomentSums<T>::add(std::int64_t part, std::int64_t index, std::int64_t channel,
-                        const TileRows<X>& tile) {
+MomentColumns<T> MomentSums<T>::begin_tile(std::int64_t part, std::int64_t index, std::int64_t channel,
+                                           std::int64_t cols, std::int64_t rows) {
   T* const shift = short_sums(part) + channel;
   double* const sum = long_sums(part) + channel;
   const bool full = index > 0 && index % kTilesInFloat == 0;
   const MomentRow<T> to{shift, shift + channels_, shift + 2 * channels_, sum, sum + channels_};
-  if (full) moment_kernels<X>().widen(tile.cols, index == kTilesInFloat, to);
-  const MomentStart start = index == 0 ? MomentStart::shift : full ? MomentStart::zeros : MomentStart::sums;
+  if (full) moment_kernels<T>().widen(cols, index == kTilesInFloat, to);
+  if (channel == 0) {
+    Count& count = counts_[static_cast<std::size_t>(part)];
+    count.rows += rows;
+    count.has_long_sums = count.has_long_sums || full;
+  }
+  return {index == 0 ? MomentStart::shift : full ? MomentStart::zeros : MomentStart::sums, to};
+}
+
+template <class T>
+template <class X>
+void MomentSums<T>::add(std::int64_t part, std::int64_t index, std::int64_t channel,
+                        const TileRows<X>& tile) {
+  const auto [start, to] = begin_tile(part, index, channel, tile.cols, tile.count);
   moment_kernels<X>().add(tile, start, to);
-  if (channel > 0) return;
-  Count& count = counts_[static_cast<std::size_t>(part)];
-  count.rows += tile.count;
-  count.has_long_sums = count.has_long_sums || full;
 }
 
 template <class T>

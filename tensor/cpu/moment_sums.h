@@ -21,6 +21,26 @@ struct TileRows {
   bool stream = false;     // past the caches (streaming.h): whole lines
 };
 
+/// Where the sums of some columns are: those in T, and those in double.
+template <class T>
+struct MomentRow {
+  T* shift;
+  T* sum;
+  T* squares;
+  double* long_sum;
+  double* long_squares;
+};
+
+/// What the sums in T begin with: a shift of their own and zeros, zeros, or what is there.
+enum class MomentStart : std::uint8_t { shift, zeros, sums };
+
+/// Some columns that rows are to be added to.
+template <class T>
+struct MomentColumns {
+  MomentStart start;
+  MomentRow<T> to;
+};
+
 /// Sums over parts of the rows, put together at the end (Chan, Golub, LeVeque 1979). A part's sums are
 /// shifted by the median of three rows of its first tile, so that a variance suffers neither from a large
 /// mean nor from an outlier; those of up to kTilesInFloat tiles are in T, all others in double. T is
@@ -40,6 +60,10 @@ class MomentSums {
   /// `part`. The tiles of a part come in order and from one thread.
   template <class X>
   void add(std::int64_t part, std::int64_t index, std::int64_t channel, const TileRows<X>& tile);
+  /// The same for whoever adds `rows` rows of `cols` columns by itself, as the kernel of
+  /// moment_sums_kernels.h does.
+  MomentColumns<T> begin_tile(std::int64_t part, std::int64_t index, std::int64_t channel, std::int64_t cols,
+                              std::int64_t rows);
   /// Of the rows of parts [first, last), all of which have some.
   ChannelMoments of(std::int64_t first, std::int64_t last) const;
 

@@ -6,19 +6,6 @@
 
 namespace dcl::tensor::cpu {
 
-/// Where the sums of some columns are: those in T, and those in double.
-template <class T>
-struct MomentRow {
-  T* shift;
-  T* sum;
-  T* squares;
-  double* long_sum;
-  double* long_squares;
-};
-
-/// What the sums in T begin with: a shift of their own and zeros, zeros, or what is there.
-enum class MomentStart : std::uint8_t { shift, zeros, sums };
-
 template <class X>
 struct MomentKernels {
   using T = Compute<X>;

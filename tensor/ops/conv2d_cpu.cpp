@@ -112,11 +112,11 @@ void conv2d_backward_weight_plain(const Conv2dSizes& z, const T* dy, const T* x,
     }
 }
 
-// One of the functions of the same signature.
+// One of the functions of the same signature; `pay` says when float32 takes tiles.
 template <class T, class F>
-F choose(const Conv2dSizes& z, F plain, F packed, F winograd, F tiles) {
+F choose(const Conv2dSizes& z, decltype(tiles_pay) pay, F plain, F packed, F winograd, F tiles) {
   const Conv2dPath path = conv2d_path(z);
-  if (std::is_same_v<T, float> && tiles_pay(z, path)) return tiles;
+  if (std::is_same_v<T, float> && pay(z, path)) return tiles;
   return path == Conv2dPath::plain ? plain : path == Conv2dPath::packed ? packed : winograd;
 }
 
@@ -142,7 +142,7 @@ Forward<T>* forward_of(const Conv2dSizes& z) {
   if constexpr (std::is_same_v<T, bfloat16>)
     return &conv2d_tiles<bfloat16>;
   else
-    return choose<T, Forward<T>*>(z, &conv2d_plain<T>, &conv2d_fast<T>, &conv2d_winograd<T>,
+    return choose<T, Forward<T>*>(z, &tiles_pay, &conv2d_plain<T>, &conv2d_fast<T>, &conv2d_winograd<T>,
                                   Tiles<T>::forward);
 }
 
@@ -188,7 +188,7 @@ Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape
     return dx;
   }
   dispatch_float(dy.dtype(), "conv2d_backward_input", [&]<class T>() {
-    const auto run = choose<T>(z, &conv2d_backward_input_plain<T>, &conv2d_backward_input_fast<T>,
+    const auto run = choose<T>(z, &tiles_pay, &conv2d_backward_input_plain<T>, &conv2d_backward_input_fast<T>,
                                &conv2d_backward_input_winograd<T>, Tiles<T>::backward_input);
     run(z, dy.data<T>(), weight.data<T>(), dx.data<T>());
   });
@@ -207,8 +207,9 @@ Tensor conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Shape& we
     return dweight;
   }
   dispatch_float(dy.dtype(), "conv2d_backward_weight", [&]<class T>() {
-    const auto run = choose<T>(z, &conv2d_backward_weight_plain<T>, &conv2d_backward_weight_fast<T>,
-                               &conv2d_backward_weight_winograd<T>, Tiles<T>::backward_weight);
+    const auto run =
+        choose<T>(z, &gradient_tiles_pay, &conv2d_backward_weight_plain<T>, &conv2d_backward_weight_fast<T>,
+                  &conv2d_backward_weight_winograd<T>, Tiles<T>::backward_weight);
     run(z, dy.data<T>(), x.data<T>(), dweight.data<T>());
   });
   return dweight;

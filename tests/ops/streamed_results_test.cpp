@@ -71,11 +71,18 @@ void convolve(DType type) {
 }
 
 TEST(StreamedResults, ConvolveFloat) {
+  // Of few rows vectors are taken anyhow, and then of all.
+  const OnTilePath no_tiles(cpu::TilePath::vectors);
   on_every_vector_target([] { return std::string(cpu::microkernel<float>().target); },
                          [](const std::string& target) {
                            SCOPED_TRACE(target);
                            convolve(DType::float32);
                          });
+}
+
+TEST(StreamedResults, ConvolveFloatByTiles) {
+  const OnFloatTiles always;
+  convolve(DType::float32);
 }
 
 TEST(StreamedResults, ConvolveBfloat16) {

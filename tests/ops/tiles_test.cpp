@@ -259,28 +259,32 @@ TEST(Tiles, SixProductsRoundAsAPlainFloatProductDoes) {
   }
 }
 
-// The choice by rows, channels, and weights of a tap.
+// The choice by rows, channels, and weights of a tap; a gradient of weights wants more of them.
 TEST(Tiles, AreTakenForFloatsWhereTheyPay) {
   struct Choice {
     Shape x, weight;
-    bool tiles;
+    bool tiles, gradient_tiles;
   };
   const std::vector<Choice> all{
-      {{16, 14, 14, 1024}, {256, 1, 1, 1024}, true}, {{1, 23, 23, 256}, {256, 1, 1, 256}, true},
-      {{1, 22, 23, 256}, {256, 1, 1, 256}, false},   {{16, 7, 7, 512}, {2048, 1, 1, 512}, true},
-      {{16, 56, 56, 64}, {1024, 1, 1, 64}, false},   {{16, 28, 28, 128}, {512, 1, 1, 128}, true},
-      {{16, 56, 56, 256}, {128, 1, 1, 256}, false},  {{16, 224, 224, 3}, {64, 7, 7, 3}, false}};
-  const auto pay = [](const Choice& c) {
-    return cpu::tiles_pay(tensor::conv2d_sizes(c.x, c.weight, {}), cpu::Conv2dPath::packed);
-  };
+      {{16, 14, 14, 1024}, {256, 1, 1, 1024}, true, true}, {{1, 23, 23, 256}, {256, 1, 1, 256}, true, true},
+      {{1, 22, 23, 256}, {256, 1, 1, 256}, false, false},  {{16, 7, 7, 512}, {2048, 1, 1, 512}, true, true},
+      {{16, 56, 56, 64}, {256, 1, 1, 64}, true, true},     {{16, 56, 56, 64}, {64, 1, 1, 64}, false, false},
+      {{16, 56, 56, 48}, {512, 1, 1, 48}, false, false},   {{16, 28, 28, 128}, {512, 1, 1, 128}, true, false},
+      {{16, 56, 56, 128}, {128, 3, 3, 128}, true, false},  {{16, 224, 224, 3}, {64, 7, 7, 3}, false, false}};
   for (const Choice& each : all) {
+    const auto sizes = tensor::conv2d_sizes(each.x, each.weight, {});
     {
       const OnTilePath amx(cpu::TilePath::amx_emulated);
-      EXPECT_EQ(pay(each), each.tiles) << each.x.str() << " " << each.weight.str();
-      EXPECT_FALSE(cpu::tiles_pay(tensor::conv2d_sizes(each.x, each.weight, {}), cpu::Conv2dPath::winograd));
+      EXPECT_EQ(cpu::tiles_pay(sizes, cpu::Conv2dPath::packed), each.tiles)
+          << each.x.str() << " " << each.weight.str();
+      EXPECT_EQ(cpu::gradient_tiles_pay(sizes, cpu::Conv2dPath::packed), each.gradient_tiles)
+          << each.x.str() << " " << each.weight.str();
+      EXPECT_FALSE(cpu::tiles_pay(sizes, cpu::Conv2dPath::winograd));
+      EXPECT_FALSE(cpu::gradient_tiles_pay(sizes, cpu::Conv2dPath::winograd));
     }
     const OnTilePath vectors(cpu::TilePath::vectors);
-    EXPECT_FALSE(pay(each));
+    EXPECT_FALSE(cpu::tiles_pay(sizes, cpu::Conv2dPath::packed));
+    EXPECT_FALSE(cpu::gradient_tiles_pay(sizes, cpu::Conv2dPath::packed));
   }
 }
 

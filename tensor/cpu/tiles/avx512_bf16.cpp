@@ -3,7 +3,6 @@
 #include <array>
 #include <utility>
 
-#include "tensor/cpu/streaming.h"
 #include "tensor/cpu/tiles/tile_targets.h"
 
 #if defined(__x86_64__)
@@ -116,11 +115,7 @@ DCL_AVX512_BF16 void store_avx512_bf16(const float* c, TileRoom room, const Stor
       left = _mm512_maskz_max_ps(all, zero, left);
       right = _mm512_maskz_max_ps(all, zero, right);
     }
-    const auto row = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(right, left));
-    if (end.stream && room.cols == kTileCols && begins_line(y[i]))
-      _mm512_stream_si512(reinterpret_cast<__m512i*>(y[i]), row);
-    else
-      _mm512_mask_storeu_epi16(y[i], mask, row);
+    _mm512_mask_storeu_epi16(y[i], mask, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(right, left)));
   }
 }
 

@@ -13,8 +13,8 @@ namespace dcl::tensor::cpu {
 
 /// True where gathered rows in that order are faster than a copy whose zeros are multiplied. Gathering reads
 /// a pixel once for each tap: too often for numbers that have to be split, and beside products as fast as
-/// AMX's worth it only where more taps are lacking. Measured with vdpbf16ps; 7x7 pixels under 3x3 have 0.82
-/// of their taps, 14x14 have 0.91.
+/// AMX's worth it only where more taps are lacking. Measured with both; 7x7 pixels under 3x3 have 0.82 of
+/// their taps, 14x14 have 0.91.
 template <class T>
 bool leaving_out_taps_pays(const Windows<T>& w, std::int64_t batch) {
   constexpr std::int64_t kLeastRows = 512;

@@ -21,24 +21,25 @@ std::array<TileKernel, kPaths> make_kernels() {
   TileKernel& avx512 = at(TilePath::avx512_bf16);
   avx512.rows = kAvx512Rows;
   avx512.multiply = &multiply_avx512_bf16;
-  avx512.store_bfloat16 = &store_avx512_bf16;
-  avx512.streams_bfloat16 = true;
   avx512.any_rows = true;
   avx512.name = "vdpbf16ps";
   TileKernel& emulated = at(TilePath::amx_emulated);
   emulated.rows = 32;
   emulated.multiply = &multiply_amx_emulated;
   emulated.any_stride = true;
+  emulated.run = kMaxTileRun;
   emulated.name = "emulated AMX";
   TileKernel& amx = at(TilePath::amx);
   amx = emulated;
   amx.multiply = &multiply_amx;
-  // Processors with AMX have these too; who switched them off gets rounding by vectors.
-  if (avx512_bf16_ready()) {
-    amx.store_bfloat16 = &store_avx512_bf16;
-    amx.streams_bfloat16 = true;
-  }
   amx.name = "AMX";
+  // Processors with AMX have these too; who switched them off gets stores by vectors.
+  if (cpu_level() >= CpuLevel::avx512 && avx512_bf16_ready())
+    for (TileKernel* const kernel : {&avx512, &emulated, &amx}) {
+      kernel->store_bfloat16 = &store_avx512_bf16;
+      kernel->store_run_bfloat16 = &store_run_avx512_bf16;
+      kernel->store_run_float = &store_run_avx512_bf16;
+    }
   return all;
 }
 

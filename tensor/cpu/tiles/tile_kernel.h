@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "tensor/cpu/moment_sums.h"
 #include "tensor/dtype.h"
 
 namespace dcl::tensor::cpu {
@@ -22,6 +23,9 @@ inline constexpr std::int64_t kTileCols = 32;                            // colu
 inline constexpr std::int64_t kHalfBlock = kBlockDepth * kTileCols / 2;  // numbers of half a packed block
 inline constexpr std::int64_t kPackedBlock = kBlockDepth * kTileCols;    // numbers of a packed block
 inline constexpr std::int64_t kMaxTileHeight = 32;                       // rows of any kernel's tile
+/// Numbers from one tile of sums to the next: rows of neighbours do not fall on one set of a cache.
+inline constexpr std::int64_t kTilePitch = kMaxTileHeight * kTileCols + 16;
+inline constexpr std::int64_t kMaxTileRun = 4;  // tiles that are stored together
 
 struct TileOperands {
   const bfloat16* a;
@@ -51,6 +55,15 @@ struct StoreEnd {
   bool stream = false;
 };
 
+/// Tiles beside each other, whole columns all of them: tile t begins at c + t·kTilePitch.
+template <class T>
+struct TileRun {
+  const float* c;
+  std::int64_t tiles, rows;
+  T* const* y;  // [rows] of the first tile's columns; null rows are left out
+  const MomentColumns<float>* moments = nullptr;  // of the first tile's columns, or none
+};
+
 struct TileKernel {
   std::int64_t rows;
   /// Overwrites c [rows][32], aligned to 64 bytes. Unless `any_rows`, also the rows that are not wanted; it
@@ -59,14 +72,18 @@ struct TileKernel {
   /// Rows whose y[i] is null are left out.
   void (*store_bfloat16)(const float* c, TileRoom room, const StoreEnd<bfloat16>& end, bfloat16* const* y);
   void (*store_float)(const float* c, TileRoom room, const StoreEnd<float>& end, float* const* y);
+  /// Both at once, and the moments of what is stored on the way; or none.
+  void (*store_run_bfloat16)(const TileRun<bfloat16>& run, const StoreEnd<bfloat16>& end) = nullptr;
+  void (*store_run_float)(const TileRun<float>& run, const StoreEnd<float>& end) = nullptr;
+  /// How many tiles are better multiplied before they are stored: products that wait for each other's last
+  /// sums do not wait for stores too. At most kMaxTileRun.
+  std::int64_t run = 1;
   /// y[i][j] += c[i][j]
   void (*add_float)(const float* c, TileRoom room, float* const* y);
   /// True where rows that lie a power of two apart are read as fast as others.
   bool any_stride;
   /// True where fewer rows take less time.
   bool any_rows = false;
-  /// True where store_bfloat16 can write past the caches; store_float can of plain sums.
-  bool streams_bfloat16 = false;
   std::string name;
 };
 

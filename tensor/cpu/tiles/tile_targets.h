@@ -17,6 +17,8 @@ bool avx512_bf16_ready();
 inline constexpr std::int64_t kAvx512Rows = 14;
 void multiply_avx512_bf16(const TileOperands& operands, float* c);
 void store_avx512_bf16(const float* c, TileRoom room, const StoreEnd<bfloat16>& end, bfloat16* const* y);
+void store_run_avx512_bf16(const TileRun<bfloat16>& run, const StoreEnd<bfloat16>& end);
+void store_run_avx512_bf16(const TileRun<float>& run, const StoreEnd<float>& end);
 /// split_to_bfloat16(), but that parts which are denormal numbers become zeros, as in a product by tiles.
 void split_avx512_bf16(const float* x, std::int64_t n, bfloat16* out, std::int64_t part_stride);
 

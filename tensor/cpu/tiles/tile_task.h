@@ -66,80 +66,145 @@ class TileTask {
   /// Rows of the strips that begin at `a`, against panels [first, last).
   void multiply(const bfloat16* a, std::int64_t rows, std::int64_t first, std::int64_t last) {
     // One strip of rows at a time, in the first-level cache, against all of b in the second; or all strips,
-    // in the second, against one panel.
+    // in the second, against one panel. A few tiles are multiplied before they are stored.
     const bool small = (last - first) * b_.size().panel_numbers() * 2 <= second_level_cache() / 4;
     const std::int64_t step = small ? kernel_.rows : rows;
+    const std::int64_t height = small ? kernel_.rows : kernel_.run * kernel_.rows;
+    const std::int64_t width = small ? kernel_.run : 1;
     for (std::int64_t from = 0; from < rows; from += step)
-      for (std::int64_t panel = first; panel < last; ++panel)
-        for (std::int64_t i = from; i < std::min(from + step, rows); i += kernel_.rows) {
-          const bfloat16* const strip = a + i / kernel_.rows * strip_stride_;
-          if (from_memory_) {
-            const Range ahead = share_ahead(strip_stride_, {first, last}, panel, small);
-            prefetch_to_l2(strip + strip_stride_ + ahead.begin, ahead.size());
-          }
-          multiply_tile(strip, i, rows, panel);
+      for (std::int64_t panel = first; panel < last; panel += width)
+        for (std::int64_t i = from; i < std::min(from + step, rows); i += height) {
+          const Range panels{panel, std::min(panel + width, last)};
+          if (from_memory_)
+            ask_ahead(a + strips(i + height) * strip_stride_, strips(height), panels, {first, last}, small);
+          multiply_run(a, {i, std::min(i + height, rows)}, panels);
         }
     strips_before_ += divide_up(rows, kernel_.rows);
   }
 
  private:
+  std::int64_t strips(std::int64_t rows) const { return rows / kernel_.rows; }
+
+  auto store_run() const {
+    if constexpr (std::is_same_v<T, float>)
+      return kernel_.store_run_float;
+    else
+      return kernel_.store_run_bfloat16;
+  }
+
   bool can_stream(const Epilogue<T>& end) const {
-    if constexpr (std::is_same_v<T, float>)
-      return end.bias == nullptr && end.residual == nullptr && !end.relu;
-    else
-      return kernel_.streams_bfloat16;
+    return store_run() != nullptr ||
+           (std::is_same_v<T, float> && end.bias == nullptr && end.residual == nullptr && !end.relu);
   }
 
-  void multiply_tile(const bfloat16* a, std::int64_t i, std::int64_t rows, std::int64_t panel) {
-    const std::int64_t column = panel * kTileCols;
-    const TileRoom room{std::min(kernel_.rows, rows - i), std::min(kTileCols, b_.size().cols - column)};
-    const bool streams = stream_ && room.cols == kTileCols;
-    std::array<T*, kMaxTileHeight> y;
-    for (std::int64_t j = 0; j < room.rows; ++j) {
-      T* const row = y_[static_cast<std::size_t>(i + j)];
-      y[static_cast<std::size_t>(j)] = row == nullptr ? nullptr : row + column;
-      // Rows lie far apart, where the processor does not expect the next access: asked for here, they arrive
-      // while the products run.
-      if (!streams) __builtin_prefetch(y[static_cast<std::size_t>(j)], 1);
+  // For the strips that come after those that `panels` of `all` panels are multiplied with.
+  void ask_ahead(const bfloat16* next, std::int64_t count, Range panels, Range all, bool small) const {
+    for (std::int64_t panel = panels.begin; panel < panels.end; ++panel) {
+      const Range ahead = share_ahead(count * strip_stride_, all, panel, small);
+      prefetch_to_l2(next + ahead.begin, ahead.size());
     }
-    const BlockList& blocks = lists_.of(i / kernel_.rows);
-    kernel_.multiply({.a = a,
-                      .a_stride = a_stride_,
-                      .a_at = blocks.a.data(),
-                      .b = b_.panel(panel),
-                      .b_half = kHalfBlock,
-                      .b_at = blocks.b.data(),
-                      .blocks = std::ssize(blocks.a),
-                      .rows = room.rows},
-                     c_.data());
-    std::array<const T*, kMaxTileHeight> residual;
-    for (std::int64_t j = 0; j < room.rows && end_.residual != nullptr; ++j)
-      if (const T* const row = y[static_cast<std::size_t>(j)]; row != nullptr)
-        residual[static_cast<std::size_t>(j)] = end_.residual + (row - origin_);
-    const StoreEnd<T> end{.bias = end_.bias == nullptr ? nullptr : end_.bias + column,
-                          .residual = end_.residual == nullptr ? nullptr : residual.data(),
-                          .relu = end_.relu,
-                          .stream = streams};
-    if (end_.moments == nullptr)
-      store(room, end, y.data());
-    else
-      store_and_add(room, end, y.data(), column, strips_before_ + i / kernel_.rows);
   }
 
-  void store(TileRoom room, const StoreEnd<T>& end, T* const* y) const {
+  // All products, then all stores.
+  void multiply_run(const bfloat16* a, Range rows, Range panels) {
+    float* c = c_.data();
+    for (std::int64_t i = rows.begin; i < rows.end; i += kernel_.rows) {
+      const Range strip{i, std::min(i + kernel_.rows, rows.end)};
+      if (!stream_) ask_for_y(strip, panels);
+      const BlockList& blocks = lists_.of(strips(i));
+      for (std::int64_t panel = panels.begin; panel < panels.end; ++panel, c += kTilePitch)
+        kernel_.multiply({.a = a + strips(i) * strip_stride_,
+                          .a_stride = a_stride_,
+                          .a_at = blocks.a.data(),
+                          .b = b_.panel(panel),
+                          .b_half = kHalfBlock,
+                          .b_at = blocks.b.data(),
+                          .blocks = std::ssize(blocks.a),
+                          .rows = strip.size()},
+                         c);
+    }
+    c = c_.data();
+    for (std::int64_t i = rows.begin; i < rows.end; i += kernel_.rows, c += panels.size() * kTilePitch)
+      store_strip(c, {i, std::min(i + kernel_.rows, rows.end)}, panels);
+  }
+
+  // Rows lie far apart, where the processor does not expect the next access: asked for before the products,
+  // they arrive while those run.
+  void ask_for_y(Range rows, Range panels) const {
+    for (std::int64_t i = rows.begin; i < rows.end; ++i)
+      if (T* const row = y_[static_cast<std::size_t>(i)]; row != nullptr)
+        prefetch_to_write(row + panels.begin * kTileCols, panels.size() * kTileCols);
+  }
+
+  // Rows of y, and of what is added to them, from a column on.
+  struct Place {
+    std::array<T*, kMaxTileHeight> y;
+    std::array<const T*, kMaxTileHeight> residual;
+    StoreEnd<T> end;
+  };
+
+  void find(Range rows, std::int64_t column, Place& place) const {
+    for (std::int64_t j = 0; j < rows.size(); ++j) {
+      T* const row = y_[static_cast<std::size_t>(rows.begin + j)];
+      place.y[static_cast<std::size_t>(j)] = row == nullptr ? nullptr : row + column;
+      if (row != nullptr && end_.residual != nullptr)
+        place.residual[static_cast<std::size_t>(j)] = end_.residual + (row + column - origin_);
+    }
+    place.end = {.bias = end_.bias == nullptr ? nullptr : end_.bias + column,
+                 .residual = end_.residual == nullptr ? nullptr : place.residual.data(),
+                 .relu = end_.relu,
+                 .stream = stream_};
+  }
+
+  // Tiles beside each other.
+  void store_strip(const float* c, Range rows, Range panels) {
+    Place place;
+    const std::int64_t strip = strips_before_ + strips(rows.begin);
+    std::int64_t panel = panels.begin;
+    if (store_run() != nullptr && panel < b_.size().cols / kTileCols) {
+      const Range whole{panel, std::min(panels.end, b_.size().cols / kTileCols)};
+      find(rows, panel * kTileCols, place);
+      store_whole({.c = c, .tiles = whole.size(), .rows = rows.size(), .y = place.y.data()}, place.end, strip,
+                  end_.first_channel + panel * kTileCols);
+      panel = whole.end;
+      c += whole.size() * kTilePitch;
+    }
+    for (; panel < panels.end; ++panel, c += kTilePitch) {
+      const std::int64_t column = panel * kTileCols;
+      const TileRoom room{rows.size(), std::min(kTileCols, b_.size().cols - column)};
+      find(rows, column, place);
+      place.end.stream = stream_ && room.cols == kTileCols;
+      if (end_.moments == nullptr)
+        store(c, room, place.end, place.y.data());
+      else
+        store_and_add(c, room, place.end, place.y.data(), strip, end_.first_channel + column);
+    }
+  }
+
+  void store_whole(TileRun<T> run, const StoreEnd<T>& end, std::int64_t strip, std::int64_t channel) {
+    if (end_.moments == nullptr) return store_run()(run, end);
+    const std::int64_t gone = std::count(run.y, run.y + run.rows, nullptr);
+    const auto columns =
+        end_.moments->begin_tile(part_, strip, channel, run.tiles * kTileCols, run.rows - gone);
+    run.moments = &columns;
+    store_run()(run, end);
+  }
+
+  void store(const float* c, TileRoom room, const StoreEnd<T>& end, T* const* y) const {
     if constexpr (std::is_same_v<T, float>)
-      kernel_.store_float(c_.data(), room, end, y);
+      kernel_.store_float(c, room, end, y);
     else
-      kernel_.store_bfloat16(c_.data(), room, end, y);
+      kernel_.store_bfloat16(c, room, end, y);
   }
 
   // A tile that goes to y by way of the sums. Rows that go nowhere have no moments.
-  void store_and_add(TileRoom room, StoreEnd<T> end, T* const* y, std::int64_t column, std::int64_t index) {
+  void store_and_add(const float* c, TileRoom room, StoreEnd<T> end, T* const* y, std::int64_t strip,
+                     std::int64_t channel) {
     std::array<T*, kMaxTileHeight> stored;
     for (std::int64_t j = 0; j < room.rows; ++j)
       stored[static_cast<std::size_t>(j)] = y[j] == nullptr ? nullptr : spare_.data() + j * kTileCols;
     bool stream = std::exchange(end.stream, false);
-    store(room, end, stored.data());
+    store(c, room, end, stored.data());
     std::array<const T*, kMaxTileHeight> rows;
     std::array<T*, kMaxTileHeight> to;
     std::size_t count = 0;
@@ -150,7 +215,7 @@ class TileTask {
       stream = stream && begins_line(y[j]);
     }
     end_.moments->add(
-        part_, index, end_.first_channel + column,
+        part_, strip, channel,
         TileRows<T>{rows.data(), static_cast<std::int64_t>(count), room.cols, to.data(), stream});
   }
 
@@ -165,7 +230,7 @@ class TileTask {
   std::vector<T*> y_;
   std::int64_t part_ = 0;
   std::int64_t strips_before_ = 0;  // of the part's strips, those before this product's
-  alignas(64) std::array<float, kMaxTileHeight * kTileCols> c_;
+  alignas(64) std::array<float, kMaxTileRun * kTilePitch> c_;
   alignas(64) std::array<T, kMaxTileHeight * kTileCols> spare_;
 };
 
