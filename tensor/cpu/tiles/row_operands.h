@@ -13,39 +13,30 @@
 
 namespace dcl::tensor::cpu {
 
-/// Takes rows of `cols` numbers of type T, a block's at a time, and gives each part's as bfloat16.
+/// A block's rows of `cols` numbers, where they lie or in places of their own.
 template <class T>
-class RowParts {
+class RowBlock {
  public:
-  explicit RowParts(std::int64_t cols)
+  explicit RowBlock(std::int64_t cols)
       : cols_(cols),
-        rows_(static_cast<std::size_t>(kBlockDepth * cols)),
-        parts_(std::is_same_v<T, float> ? static_cast<std::size_t>(kBlockDepth * kParts<T> * cols) : 0),
+        places_(static_cast<std::size_t>(kBlockDepth * cols)),
         zeros_(static_cast<std::size_t>(cols)) {}
 
-  /// Row i of the next ones: a place for it, for those who have to gather it.
-  T* place(std::int64_t i) { return rows_.data() + i * cols_; }
-  /// `row` null stands for zeros; only its first `filled` numbers are read.
-  void set(std::int64_t i, const T* row, std::int64_t filled) {
-    for (std::int64_t part = 0; part < kParts<T>; ++part)
-      at_[static_cast<std::size_t>(part)][static_cast<std::size_t>(i)] = zeros_.data();
-    if (row == nullptr) return;
-    if constexpr (std::is_same_v<T, bfloat16>) {
-      at_[0][static_cast<std::size_t>(i)] = row;
-    } else {
-      bfloat16* const out = parts_.data() + i * kParts<T> * cols_;
-      split_to_bfloat16(row, filled, out, cols_);
-      for (std::int64_t part = 0; part < kParts<T>; ++part)
-        at_[static_cast<std::size_t>(part)][static_cast<std::size_t>(i)] = out + part * cols_;
+  /// Row i is next(place), of which only `rows` are there: `place`, filled, or where it lies, or null for
+  /// zeros.
+  template <class Next>
+  void set(std::int64_t rows, Next&& next) {
+    for (std::int64_t i = 0; i < kBlockDepth; ++i) {
+      const T* const row = i < rows ? next(places_.data() + i * cols_) : nullptr;
+      at_[static_cast<std::size_t>(i)] = row == nullptr ? zeros_.data() : row;
     }
   }
-  const bfloat16* const* part(std::int64_t part) const { return at_[static_cast<std::size_t>(part)].data(); }
+  const T* const* rows() const { return at_.data(); }
 
  private:
   std::int64_t cols_;
-  std::vector<T> rows_;
-  std::vector<bfloat16> parts_, zeros_;
-  std::array<std::array<const bfloat16*, kBlockDepth>, kParts<T>> at_{};
+  std::vector<T> places_, zeros_;
+  std::array<const T*, kBlockDepth> at_{};
 };
 
 /// [part][row/32][col][row%32], the left operand; rows are filled up with zeros to whole blocks. Behind the
@@ -57,7 +48,7 @@ class TransposedRows {
       : cols_(cols),
         padded_cols_(cols + kMaxTileHeight),
         max_blocks_((max_rows + kBlockDepth - 1) / kBlockDepth),
-        parts_(cols),
+        block_(cols),
         storage_(
             Tensor::empty({kParts<T> * max_blocks_ * padded_cols_ * kBlockDepth}, {DType::bfloat16, {}})),
         values_(storage_.data<bfloat16>()) {}
@@ -67,10 +58,11 @@ class TransposedRows {
   void fill(std::int64_t rows, Next&& next) {
     blocks_ = (rows + kBlockDepth - 1) / kBlockDepth;
     for (std::int64_t block = 0; block < blocks_; ++block) {
-      for (std::int64_t i = 0; i < kBlockDepth; ++i)
-        parts_.set(i, block * kBlockDepth + i < rows ? next(parts_.place(i)) : nullptr, cols_);
-      for (std::int64_t part = 0; part < kParts<T>; ++part)
-        transpose_rows(parts_.part(part), cols_, values_ + at(part, block));
+      block_.set(rows - block * kBlockDepth, next);
+      if constexpr (std::is_same_v<T, float>)
+        transpose_rows(block_.rows(), cols_, values_ + at(0, block), at(1, 0));
+      else
+        transpose_rows(block_.rows(), cols_, values_ + at(0, block));
     }
   }
 
@@ -84,7 +76,7 @@ class TransposedRows {
  private:
   std::int64_t cols_, padded_cols_, max_blocks_;
   std::int64_t blocks_ = 0;
-  RowParts<T> parts_;
+  RowBlock<T> block_;
   Tensor storage_;
   bfloat16* values_;
 };
@@ -97,7 +89,7 @@ class PairedRows {
   PairedRows(std::int64_t cols, std::int64_t max_rows)
       : cols_(cols),
         pairs_((max_rows + kBlockDepth - 1) / kBlockDepth * kBlockDepth / 2),
-        parts_(cols),
+        block_(cols),
         storage_(Tensor::empty({kParts<T> * cols / 16 * chunk_stride()}, {DType::bfloat16, {}})),
         values_(storage_.data<bfloat16>()) {}
 
@@ -106,10 +98,11 @@ class PairedRows {
   void fill(std::int64_t rows, Next&& next, std::int64_t filled = -1) {
     if (filled < 0) filled = cols_;
     for (std::int64_t block = 0; block < pairs_ / 16; ++block) {
-      for (std::int64_t i = 0; i < kBlockDepth; ++i)
-        parts_.set(i, block * kBlockDepth + i < rows ? next(parts_.place(i)) : nullptr, filled);
-      for (std::int64_t part = 0; part < kParts<T>; ++part)
-        interleave_rows(parts_.part(part), filled, values_ + at(part, block), chunk_stride());
+      block_.set(rows - block * kBlockDepth, next);
+      if constexpr (std::is_same_v<T, float>)
+        interleave_rows(block_.rows(), filled, values_ + at(0, block), chunk_stride(), part_stride());
+      else
+        interleave_rows(block_.rows(), filled, values_ + at(0, block), chunk_stride());
     }
   }
 
@@ -125,7 +118,7 @@ class PairedRows {
   std::int64_t part_stride() const { return cols_ / 16 * chunk_stride(); }
 
   std::int64_t cols_, pairs_;
-  RowParts<T> parts_;
+  RowBlock<T> block_;
   Tensor storage_;
   bfloat16* values_;
 };

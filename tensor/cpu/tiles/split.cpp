@@ -69,14 +69,10 @@ namespace dcl::tensor::cpu {
 
 DCL_VECTOR_DISPATCH(describe, const SplitKernels& split_kernels())
 
-namespace {
-
 bool splits_by_instruction() {
   static const bool ready = cpu_level() >= CpuLevel::avx512 && avx512_bf16_ready();
   return ready;
 }
-
-}  // namespace
 
 void round_to_bfloat16(const float* x, std::int64_t n, bfloat16* out) {
   split_kernels().round(x, n, bits_of(out));

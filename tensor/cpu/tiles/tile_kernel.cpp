@@ -6,6 +6,7 @@
 
 #include "tensor/check.h"
 #include "tensor/cpu/features.h"
+#include "tensor/cpu/tiles/split.h"
 #include "tensor/cpu/tiles/tile_targets.h"
 
 namespace dcl::tensor::cpu {
@@ -34,7 +35,7 @@ std::array<TileKernel, kPaths> make_kernels() {
   amx.multiply = &multiply_amx;
   amx.name = "AMX";
   // Processors with AMX have these too; who switched them off gets stores by vectors.
-  if (cpu_level() >= CpuLevel::avx512 && avx512_bf16_ready())
+  if (splits_by_instruction())
     for (TileKernel* const kernel : {&avx512, &emulated, &amx}) {
       kernel->store_bfloat16 = &store_avx512_bf16;
       kernel->store_run_bfloat16 = &store_run_avx512_bf16;

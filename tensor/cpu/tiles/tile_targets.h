@@ -21,5 +21,10 @@ void store_run_avx512_bf16(const TileRun<bfloat16>& run, const StoreEnd<bfloat16
 void store_run_avx512_bf16(const TileRun<float>& run, const StoreEnd<float>& end);
 /// split_to_bfloat16(), but that parts which are denormal numbers become zeros, as in a product by tiles.
 void split_avx512_bf16(const float* x, std::int64_t n, bfloat16* out, std::int64_t part_stride);
+/// transpose_rows() and interleave_rows() of numbers split like that.
+void transpose_split_avx512_bf16(const float* const* rows, std::int64_t cols, bfloat16* out,
+                                 std::int64_t part_stride);
+void interleave_split_avx512_bf16(const float* const* rows, std::int64_t cols, bfloat16* out,
+                                  std::int64_t chunk_stride, std::int64_t part_stride);
 
 }  // namespace dcl::tensor::cpu

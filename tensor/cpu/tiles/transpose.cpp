@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "tensor/cpu/tiles/row_kernels.h"
+#include "tensor/cpu/tiles/tile_targets.h"
 #include "tensor/cpu/vector_targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -178,6 +179,57 @@ void interleave_rows(const bfloat16* const* rows, std::int64_t cols, bfloat16* o
                      std::int64_t chunk_stride) {
   transpose_kernels().interleave(reinterpret_cast<const std::uint16_t* const*>(rows), cols, bits_of(out),
                                  chunk_stride);
+}
+
+namespace {
+
+// Some columns of 32 rows, split, in the first-level cache.
+class SplitColumns {
+ public:
+  static constexpr std::int64_t kCols = 32;
+
+  void set(const float* const* rows, std::int64_t column, std::int64_t cols) {
+    for (std::int64_t i = 0; i < kBlockDepth; ++i)
+      split_to_bfloat16(rows[i] + column, cols, values_.data() + i * kCols, kBlockDepth * kCols);
+  }
+  const bfloat16* const* part(std::int64_t part) {
+    for (std::int64_t i = 0; i < kBlockDepth; ++i)
+      rows_[static_cast<std::size_t>(i)] = values_.data() + (part * kBlockDepth + i) * kCols;
+    return rows_.data();
+  }
+
+ private:
+  alignas(64) std::array<bfloat16, kParts<float> * kBlockDepth * kCols> values_;
+  std::array<const bfloat16*, kBlockDepth> rows_{};
+};
+
+// pack(rows, column, cols, part) for every part of some columns at a time.
+template <class Pack>
+void split_and_pack(const float* const* rows, std::int64_t cols, Pack&& pack) {
+  SplitColumns split;
+  for (std::int64_t j = 0; j < cols; j += SplitColumns::kCols) {
+    const std::int64_t count = std::min(SplitColumns::kCols, cols - j);
+    split.set(rows, j, count);
+    for (std::int64_t part = 0; part < kParts<float>; ++part) pack(split.part(part), j, count, part);
+  }
+}
+
+}  // namespace
+
+void transpose_rows(const float* const* rows, std::int64_t cols, bfloat16* out, std::int64_t part_stride) {
+  if (splits_by_instruction()) return transpose_split_avx512_bf16(rows, cols, out, part_stride);
+  split_and_pack(rows, cols, [&](auto parts, std::int64_t j, std::int64_t count, std::int64_t part) {
+    transpose_rows(parts, count, out + part * part_stride + j * kBlockDepth);
+  });
+}
+
+void interleave_rows(const float* const* rows, std::int64_t cols, bfloat16* out, std::int64_t chunk_stride,
+                     std::int64_t part_stride) {
+  if (splits_by_instruction())
+    return interleave_split_avx512_bf16(rows, cols, out, chunk_stride, part_stride);
+  split_and_pack(rows, cols, [&](auto parts, std::int64_t j, std::int64_t count, std::int64_t part) {
+    interleave_rows(parts, count, out + part * part_stride + j / 16 * chunk_stride, chunk_stride);
+  });
 }
 
 }  // namespace dcl::tensor::cpu

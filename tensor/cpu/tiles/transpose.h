@@ -1,4 +1,4 @@
-// Rows of bfloat16 as the two operands of a tile product that sums over rows.
+// Rows of numbers as the two operands of a tile product that sums over rows.
 #pragma once
 
 #include <cstdint>
@@ -14,5 +14,10 @@ void transpose_rows(const bfloat16* const* rows, std::int64_t cols, bfloat16* ou
 /// chunk is filled up with zeros.
 void interleave_rows(const bfloat16* const* rows, std::int64_t cols, bfloat16* out,
                      std::int64_t chunk_stride);
+
+/// The same of float32, split into parts (split.h), each part_stride behind the one before.
+void transpose_rows(const float* const* rows, std::int64_t cols, bfloat16* out, std::int64_t part_stride);
+void interleave_rows(const float* const* rows, std::int64_t cols, bfloat16* out, std::int64_t chunk_stride,
+                     std::int64_t part_stride);
 
 }  // namespace dcl::tensor::cpu
