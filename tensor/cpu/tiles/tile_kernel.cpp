@@ -28,6 +28,7 @@ std::array<TileKernel, kPaths> make_kernels() {
   emulated.rows = 32;
   emulated.multiply = &multiply_amx_emulated;
   emulated.any_stride = true;
+  emulated.asks_ahead = true;
   emulated.run = kMaxTileRun;
   emulated.name = "emulated AMX";
   TileKernel& amx = at(TilePath::amx);

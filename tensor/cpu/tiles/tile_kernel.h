@@ -36,6 +36,10 @@ struct TileOperands {
   const std::int64_t* b_at;  // [blocks]
   std::int64_t blocks;
   std::int64_t rows;  // that are wanted, at most the kernel's
+  /// To be asked for on the way, so many lines beside each block, by kernels that can (asks_ahead): a product
+  /// of tiles leaves the memory alone meanwhile.
+  const bfloat16* ahead = nullptr;
+  std::int64_t lines_ahead = 0;
 };
 
 /// The part of a tile that the result has room for.
@@ -82,6 +86,8 @@ struct TileKernel {
   void (*add_float)(const float* c, TileRoom room, float* const* y);
   /// True where rows that lie a power of two apart are read as fast as others.
   bool any_stride;
+  /// True where a product asks for what its operands' `ahead` says.
+  bool asks_ahead = false;
   /// True where fewer rows take less time.
   bool any_rows = false;
   std::string name;
