@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "tensor/cpu/streaming.h"
+#include "tensor/cpu/tiles/split.h"
 #include "tensor/cpu/vector_targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -98,9 +99,16 @@ void apply_rows(BatchNormRows size, const X* x_rows, const X* residual_rows, con
   if (stream) hwy::FlushStream();
 }
 
+// True where the loops of batch_norm_act_avx512.cpp are faster.
+bool rounds_by_instruction(BatchNormRows size) {
+  return HWY_TARGET == HWY_AVX3 && size.channels % 32 == 0 && splits_by_instruction();
+}
+
 template <class X, class T = Compute<X>>
 void apply(BatchNormRows size, const X* x, const X* residual, const BatchNormAffine<T>& affine,
            BatchNormEnd end, X* y) {
+  if constexpr (std::is_same_v<X, bfloat16>)
+    if (rounds_by_instruction(size)) return batch_norm_apply_avx512_bf16(size, x, residual, affine, end, y);
   const auto run = residual ? (end.relu ? apply_rows<true, true, X> : apply_rows<true, false, X>)
                             : (end.relu ? apply_rows<false, true, X> : apply_rows<false, false, X>);
   run(size, x, residual, affine, end.stream, y);
@@ -219,6 +227,9 @@ void apply_backward_rows(BatchNormRows size, const X* grad_y_rows, const X* x_ro
 template <class X, class T = Compute<X>>
 void apply_backward(BatchNormRows size, const X* grad_y, const X* x, const BatchNormAffine<T>& affine,
                     const BatchNormSlopes<T>& slopes, BatchNormEnd end, X* grad_x) {
+  if constexpr (std::is_same_v<X, bfloat16>)
+    if (rounds_by_instruction(size))
+      return batch_norm_apply_backward_avx512_bf16(size, grad_y, x, affine, slopes, end, grad_x);
   const auto run =
       slopes.slope ? (end.relu ? apply_backward_rows<true, true, X> : apply_backward_rows<true, false, X>)
                    : (end.relu ? apply_backward_rows<false, true, X> : apply_backward_rows<false, false, X>);

@@ -56,6 +56,15 @@ struct BatchNormKernels {
                          const BatchNormSlopes<T>& slopes, BatchNormEnd end, X* grad_x);
 };
 
+/// `apply` and `apply_backward` of bfloat16 for multiples of 32 channels, where splits_by_instruction()
+/// (tensor/cpu/tiles/split.h).
+void batch_norm_apply_avx512_bf16(BatchNormRows size, const bfloat16* x, const bfloat16* residual,
+                                  const BatchNormAffine<float>& affine, BatchNormEnd end, bfloat16* y);
+void batch_norm_apply_backward_avx512_bf16(BatchNormRows size, const bfloat16* grad_y, const bfloat16* x,
+                                           const BatchNormAffine<float>& affine,
+                                           const BatchNormSlopes<float>& slopes, BatchNormEnd end,
+                                           bfloat16* grad_x);
+
 /// X is float, double or bfloat16.
 template <class X>
 const BatchNormKernels<X>& batch_norm_kernels();

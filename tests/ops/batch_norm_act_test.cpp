@@ -5,8 +5,10 @@
 #include <gtest/gtest.h>
 
 #include "autograd/ops.h"
+#include "tensor/cpu/microkernel.h"
 #include "tensor/cpu/threads.h"
 #include "tests/ops/op_table.h"
+#include "tests/support/vector_targets.h"
 
 namespace dcl::test {
 namespace {
@@ -244,6 +246,52 @@ TEST(BatchNormAct, BitsDoNotDependOnThreads) {
   for (std::size_t i = 0; i < one.size(); ++i) expect_same_bits(five[i], one[i]);
 }
 
+// y in evaluation, then the gradients of x and of the residual with the same statistics, in training and in
+// evaluation. A row of x has a NaN, and one so large a number that its square would be infinite.
+std::vector<Tensor> bfloat16_results(std::int64_t channels, bool relu, bool with_residual) {
+  const Shape shape{2, 9, 7, channels};
+  Tensor x = random_tensor(shape, 1).to(DType::bfloat16);
+  x.data<tensor::bfloat16>()[channels + 3] = tensor::bfloat16(NAN);
+  x.data<tensor::bfloat16>()[5 * channels + 1] = tensor::bfloat16(-3e30F);
+  const Tensor residual = with_residual ? random_tensor(shape, 2).to(DType::bfloat16) : Tensor();
+  const Tensor grad_y = random_tensor(shape, 3).to(DType::bfloat16);
+  const auto parameter = [&](std::uint64_t seed) {
+    return random_tensor({channels}, seed, {0.5, 2}).to(DType::float32);
+  };
+  const Tensor weight = parameter(4);
+  const Tensor bias = random_tensor({channels}, 5).to(DType::float32);
+  RunningStats stats{parameter(6), parameter(7)};
+  std::vector<Tensor> all{
+      tensor::cpu::batch_norm_act(x, weight, bias, stats, {.training = false, .relu = relu}, residual).y};
+  const Tensor mean = parameter(8).reshape({1, channels});
+  const Tensor invstd = parameter(9).reshape({1, channels});
+  for (const bool training : {true, false}) {
+    const auto grads = tensor::cpu::batch_norm_act_backward(
+        grad_y, {x, weight, bias, mean, invstd, with_residual ? all[0] : Tensor()},
+        {.training = training, .relu = relu});
+    all.push_back(grads.x);
+    all.push_back(grads.residual);
+  }
+  return all;
+}
+
+// Of a whole number of vectors and not, in one block of channels and in two.
+TEST(BatchNormAct, Bfloat16IsTheSameOnEveryInstructionSet) {
+  for (const std::int64_t channels : {32, 96, 40, 544})
+    for (const bool relu : {false, true})
+      for (const bool with_residual : {false, true}) {
+        std::vector<Tensor> first;
+        on_every_vector_target([] { return std::string(tensor::cpu::microkernel<float>().target); },
+                               [&](const std::string& target) {
+                                 const auto results = bfloat16_results(channels, relu, with_residual);
+                                 if (first.empty()) first = results;
+                                 for (std::size_t i = 0; i < results.size(); ++i)
+                                   expect_same_bits(results[i], first[i],
+                                                    target + ", result " + std::to_string(i));
+                               });
+      }
+}
+
 TEST(BatchNormAct, NanComesThroughTheRelu) {
   Tensor x = random_tensor({4, 33}, 1);
   x.data<double>()[40] = NAN;
@@ -296,8 +344,11 @@ TEST(BatchNormAct, Errors) {
   expect_error(run(random_tensor({2, 2, 2, 3})), {"weight", "[4]", "[3]"});
   expect_error(run(random_tensor({2, 2, 2, 4}), {}, random_tensor({2, 2, 4})), {"residual"});
   expect_error(run(random_tensor({2, 4}).to(DType::float32)), {"weight", "float64", "float32"});
-  expect_error([&] { tensor::cpu::batch_norm_act(random_tensor({2, 4}), w, w, none, {.training = false}); },
-               {"evaluation needs running statistics"});
+  expect_error(
+      [&] {
+        tensor::cpu::batch_norm_act(random_tensor({2, 4}), w, w, none, {.training = false});
+      },
+      {"evaluation needs running statistics"});
 }
 
 }  // namespace
