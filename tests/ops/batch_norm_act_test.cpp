@@ -247,11 +247,13 @@ TEST(BatchNormAct, BitsDoNotDependOnThreads) {
 }
 
 // y in evaluation, then the gradients of x and of the residual with the same statistics, in training and in
-// evaluation. A row of x has a NaN, and one so large a number that its square would be infinite.
+// evaluation. x has a NaN in an odd and in an even column, and a number so large that its
+// square would be infinite.
 std::vector<Tensor> bfloat16_results(std::int64_t channels, bool relu, bool with_residual) {
   const Shape shape{2, 9, 7, channels};
   Tensor x = random_tensor(shape, 1).to(DType::bfloat16);
-  x.data<tensor::bfloat16>()[channels + 3] = tensor::bfloat16(NAN);
+  for (const std::int64_t at : {channels + 3, 2 * channels + 6})
+    x.data<tensor::bfloat16>()[at] = tensor::bfloat16(NAN);
   x.data<tensor::bfloat16>()[5 * channels + 1] = tensor::bfloat16(-3e30F);
   const Tensor residual = with_residual ? random_tensor(shape, 2).to(DType::bfloat16) : Tensor();
   const Tensor grad_y = random_tensor(shape, 3).to(DType::bfloat16);
