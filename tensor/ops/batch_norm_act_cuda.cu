@@ -177,7 +177,8 @@ BatchNormResult batch_norm_act(const Tensor& x, const Tensor& weight, const Tens
       with_width<X>(in_packs(x, {&x}), [&]<int width>() {
         const Tiles tiles(x, groups, width);
         Tensor sums = Tensor::empty({tiles.parts(), 2, channels}, {DType::float64, x.device()});
-        launch("batch_norm_act", sum_moments<width, X>, tiles.launch(), tiles, x.data<X>(), sums.data<double>());
+        launch("batch_norm_act", sum_moments<width, X>, tiles.launch(), tiles, x.data<X>(),
+               sums.data<double>());
         launch("batch_norm_act", finish_moments<X>, tiles.finish(), tiles, x.data<X>(), sums.data<double>(),
                params.momentum, params.eps, statistics);
       });

@@ -346,11 +346,8 @@ TEST(BatchNormAct, Errors) {
   expect_error(run(random_tensor({2, 2, 2, 3})), {"weight", "[4]", "[3]"});
   expect_error(run(random_tensor({2, 2, 2, 4}), {}, random_tensor({2, 2, 4})), {"residual"});
   expect_error(run(random_tensor({2, 4}).to(DType::float32)), {"weight", "float64", "float32"});
-  expect_error(
-      [&] {
-        tensor::cpu::batch_norm_act(random_tensor({2, 4}), w, w, none, {.training = false});
-      },
-      {"evaluation needs running statistics"});
+  expect_error([&] { tensor::cpu::batch_norm_act(random_tensor({2, 4}), w, w, none, {.training = false}); },
+               {"evaluation needs running statistics"});
 }
 
 }  // namespace
