@@ -23,8 +23,8 @@ constexpr std::int64_t kMinTiles = 8;
 constexpr std::int64_t kMinTileRows = 512;
 constexpr std::int64_t kMinTileChannels = 64;
 constexpr std::int64_t kMinTileWeights = 1 << 14;
-// A weight's gradient splits both operands for each product: from more channels on, or from so many rows of
-// pixels that the vectors' packing waits for memory.
+// A weight's gradient splits both operands for each product, and those of several taps once for each tap:
+// from more channels on, or for pixels of so many rows that the vectors' packing waits for memory.
 constexpr std::int64_t kMinGradientChannels = 256;
 constexpr std::int64_t kMinGradientRows = 1 << 15;
 

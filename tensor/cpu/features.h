@@ -27,6 +27,9 @@ std::string processor_features();
 /// Cooperlake; bfloat16: AMX".
 std::string chosen_paths();
 
+/// True where the processor has AVX-512's bfloat16 instructions and cpu_level() allows AVX-512.
+bool avx512_bf16_allowed();
+
 /// Bytes of a core's second-level cache, at least 512 KiB and at most 2 MiB; 1 MiB where the system does not
 /// say. What operands are cut to.
 std::int64_t second_level_cache();

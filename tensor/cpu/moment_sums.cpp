@@ -21,8 +21,8 @@ void MomentSums<T>::set_parts(std::int64_t parts) {
 }
 
 template <class T>
-MomentColumns<T> MomentSums<T>::begin_tile(std::int64_t part, std::int64_t index, std::int64_t channel,
-                                           std::int64_t cols, std::int64_t rows) {
+MomentColumns<T> MomentSums<T>::begin_tiles(const MomentPlace& place, std::int64_t rows) {
+  const auto& [part, index, channel, cols] = place;
   T* const shift = short_sums(part) + channel;
   double* const sum = long_sums(part) + channel;
   const bool full = index > 0 && index % kTilesInFloat == 0;
@@ -40,7 +40,7 @@ template <class T>
 template <class X>
 void MomentSums<T>::add(std::int64_t part, std::int64_t index, std::int64_t channel,
                         const TileRows<X>& tile) {
-  const auto [start, to] = begin_tile(part, index, channel, tile.cols, tile.count);
+  const auto [start, to] = begin_tiles({part, index, channel, tile.cols}, tile.count);
   moment_kernels<X>().add(tile, start, to);
 }
 

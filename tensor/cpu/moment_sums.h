@@ -34,6 +34,12 @@ struct MomentRow {
 /// What the sums in T begin with: a shift of their own and zeros, zeros, or what is there.
 enum class MomentStart : std::uint8_t { shift, zeros, sums };
 
+/// Tile `index` of a part, or all of that index in some columns.
+struct MomentPlace {
+  std::int64_t part, index;
+  std::int64_t channel, cols;
+};
+
 /// Some columns that rows are to be added to.
 template <class T>
 struct MomentColumns {
@@ -60,10 +66,9 @@ class MomentSums {
   /// `part`. The tiles of a part come in order and from one thread.
   template <class X>
   void add(std::int64_t part, std::int64_t index, std::int64_t channel, const TileRows<X>& tile);
-  /// The same for whoever adds `rows` rows of `cols` columns by itself, as the kernel of
-  /// moment_sums_kernels.h does.
-  MomentColumns<T> begin_tile(std::int64_t part, std::int64_t index, std::int64_t channel, std::int64_t cols,
-                              std::int64_t rows);
+  /// The same for whoever adds the numbers of `rows` rows by itself, as the kernel of moment_sums_kernels.h
+  /// does, of one tile or of some beside each other: counts the rows, and says where the sums are.
+  MomentColumns<T> begin_tiles(const MomentPlace& place, std::int64_t rows);
   /// Of the rows of parts [first, last), all of which have some.
   ChannelMoments of(std::int64_t first, std::int64_t last) const;
 

@@ -4,66 +4,41 @@
 #include <algorithm>
 #include <array>
 
+#include "tensor/cpu/avx512_bf16.h"
 #include "tensor/cpu/prefetch.h"
 #include "tensor/cpu/streaming.h"
 #include "tensor/ops/batch_norm_act_kernels.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-
-#define DCL_AVX512_BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
-#endif
 
 namespace dcl::tensor::cpu {
 
 #if defined(__x86_64__)
 
+using namespace avx512;  // NOLINT: what the kernels are written with
+
 namespace {
 
-constexpr std::int64_t kColumns = 32;    // of two vectors
-constexpr std::int64_t kChannels = 512;  // whose constants stay in the first-level cache
-constexpr auto kAhead = static_cast<std::int64_t>(2048 / sizeof(bfloat16));
-constexpr auto kAll = static_cast<__mmask16>(-1);  // without a mask GCC 12 warns of its own header
+constexpr std::int64_t kColumns = 32;  // of two vectors
+constexpr std::int64_t kChannels = kBatchNormChannels;
+constexpr auto kAhead = static_cast<std::int64_t>(kBatchNormAheadBytes / sizeof(bfloat16));
 
-struct Pair {
-  __m512 even, odd;
-};
+DCL_AVX512_BF16 inline EvenOdd load(const bfloat16* from) { return widen_pairs(_mm512_loadu_si512(from)); }
 
-DCL_AVX512_BF16 inline Pair widen(const bfloat16* from) {
-  const __m512i row = _mm512_loadu_si512(from);
-  const __m512i odd = _mm512_maskz_and_epi32(kAll, row, _mm512_set1_epi32(static_cast<int>(0xFFFF0000U)));
-  return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(kAll, row, 16)), _mm512_castsi512_ps(odd)};
-}
-
-DCL_AVX512_BF16 inline void store(Pair u, bfloat16* to, bool stream) {
-  const __m512i one_by_one = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
-                                              23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  const auto rounded = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(u.odd, u.even));
-  const __m512i row = _mm512_maskz_permutexvar_epi16(static_cast<__mmask32>(-1), one_by_one, rounded);
-  if (stream)
-    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), row);
-  else
-    _mm512_storeu_si512(to, row);
-}
-
-DCL_AVX512_BF16 inline Pair operator-(Pair a, Pair b) {
+DCL_AVX512_BF16 inline EvenOdd operator-(EvenOdd a, EvenOdd b) {
   return {_mm512_sub_ps(a.even, b.even), _mm512_sub_ps(a.odd, b.odd)};
 }
-DCL_AVX512_BF16 inline Pair operator+(Pair a, Pair b) {
+DCL_AVX512_BF16 inline EvenOdd operator+(EvenOdd a, EvenOdd b) {
   return {_mm512_add_ps(a.even, b.even), _mm512_add_ps(a.odd, b.odd)};
 }
-DCL_AVX512_BF16 inline Pair operator*(Pair a, Pair b) {
+DCL_AVX512_BF16 inline EvenOdd operator*(EvenOdd a, EvenOdd b) {
   return {_mm512_mul_ps(a.even, b.even), _mm512_mul_ps(a.odd, b.odd)};
 }
 
-// Of zero and NaN the instruction gives its second operand.
-DCL_AVX512_BF16 inline Pair relu_of(Pair u) {
-  const __m512 zero = _mm512_setzero_ps();
-  return {_mm512_maskz_max_ps(kAll, zero, u.even), _mm512_maskz_max_ps(kAll, zero, u.odd)};
+DCL_AVX512_BF16 inline EvenOdd relu_of(EvenOdd u) {
+  return {avx512::relu_of(u.even), avx512::relu_of(u.odd)};
 }
 
 // g, or 0 where u <= 0 (not where u is NaN).
-DCL_AVX512_BF16 inline Pair behind_relu(Pair g, Pair u) {
+DCL_AVX512_BF16 inline EvenOdd behind_relu(EvenOdd g, EvenOdd u) {
   const __m512 zero = _mm512_setzero_ps();
   return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(u.even, zero, _CMP_NLE_UQ), g.even),
           _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(u.odd, zero, _CMP_NLE_UQ), g.odd)};
@@ -76,7 +51,7 @@ class Constants {
     for (std::int64_t c = 0; c < count; ++c)
       values_[static_cast<std::size_t>(c / kColumns * kColumns + c % 2 * 16 + c % kColumns / 2)] = values[c];
   }
-  DCL_AVX512_BF16 Pair at(std::int64_t c) const {
+  DCL_AVX512_BF16 EvenOdd at(std::int64_t c) const {
     return {_mm512_load_ps(values_.data() + c), _mm512_load_ps(values_.data() + c + 16)};
   }
 
@@ -110,9 +85,9 @@ DCL_AVX512_BF16 void apply_rows(BatchNormRows size, std::int64_t count, const bf
     prefetch_to_l1(x + row + kAhead, count);
     if constexpr (with_residual) prefetch_to_l1(residual + row + kAhead, count);
     for (std::int64_t c = 0; c < count; c += kColumns) {
-      Pair u = (widen(x + row + c) - of.mean.at(c)) * of.scale.at(c) + of.bias.at(c);
-      if constexpr (with_residual) u = u + widen(residual + row + c);
-      store(relu ? relu_of(u) : u, y + row + c, streams);
+      EvenOdd u = (load(x + row + c) - of.mean.at(c)) * of.scale.at(c) + of.bias.at(c);
+      if constexpr (with_residual) u = u + load(residual + row + c);
+      write_line(round_pairs(relu ? relu_of(u) : u), y + row + c, streams);
     }
   }
 }
@@ -128,12 +103,12 @@ DCL_AVX512_BF16 void apply_backward_rows(BatchNormRows size, std::int64_t count,
     prefetch_to_l1(grad_y + row + kAhead, count);
     prefetch_to_l1(x + row + kAhead, count);
     for (std::int64_t c = 0; c < count; c += kColumns) {
-      const Pair d = widen(x + row + c) - of.mean.at(c);
-      const Pair scale = of.scale.at(c);
-      Pair g = widen(grad_y + row + c);
+      const EvenOdd d = load(x + row + c) - of.mean.at(c);
+      const EvenOdd scale = of.scale.at(c);
+      EvenOdd g = load(grad_y + row + c);
       if constexpr (relu) g = behind_relu(g, d * scale + of.bias.at(c));
       if constexpr (training) g = g - (mean_g.at(c) + d * slope.at(c));
-      store(scale * g, grad_x + row + c, streams);
+      write_line(round_pairs(scale * g), grad_x + row + c, streams);
     }
   }
 }

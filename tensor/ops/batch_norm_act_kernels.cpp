@@ -5,8 +5,8 @@
 #include <bit>
 #include <type_traits>
 
+#include "tensor/cpu/features.h"
 #include "tensor/cpu/streaming.h"
-#include "tensor/cpu/tiles/split.h"
 #include "tensor/cpu/vector_targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -33,7 +33,7 @@ namespace {  // several files have kernels of these names
 // over a few rows in registers before they are added to memory, and over all rows of some channels before the
 // next channels, so that what there is one of for each channel stays in L1.
 constexpr std::int64_t kRows = 4;
-constexpr std::int64_t kChannels = 512;
+constexpr std::int64_t kChannels = kBatchNormChannels;
 
 // body(first, count) for blocks of channels.
 template <class F>
@@ -43,11 +43,10 @@ void for_channels(std::int64_t channels, F body) {
 
 // Asks for the numbers that follow some way behind x: rows that are read beside each other look to the
 // processor like no stream.
-constexpr std::int64_t kAheadBytes = 2048;
 template <class X>
 HWY_INLINE void fetch_ahead(const X* x, std::int64_t count) {
   const char* const begin =
-      reinterpret_cast<const char*>(x) + kAheadBytes;  // never read, so it may lie behind
+      reinterpret_cast<const char*>(x) + kBatchNormAheadBytes;  // never read, so it may lie behind
   for (std::int64_t at = 0; at < count * static_cast<std::int64_t>(sizeof(X)); at += 64)
     __builtin_prefetch(begin + at);
 }
@@ -101,7 +100,7 @@ void apply_rows(BatchNormRows size, const X* x_rows, const X* residual_rows, con
 
 // True where the loops of batch_norm_act_avx512.cpp are faster.
 bool rounds_by_instruction(BatchNormRows size) {
-  return HWY_TARGET == HWY_AVX3 && size.channels % 32 == 0 && splits_by_instruction();
+  return HWY_TARGET == HWY_AVX3 && size.channels % 32 == 0 && avx512_bf16_allowed();
 }
 
 template <class X, class T = Compute<X>>

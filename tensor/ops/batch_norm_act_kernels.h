@@ -9,6 +9,11 @@
 
 namespace dcl::tensor::cpu {
 
+/// Channels that are gone through together, so that what there is one of for each stays in the first-level
+/// cache; and how far ahead of them is asked for.
+inline constexpr std::int64_t kBatchNormChannels = 512;
+inline constexpr std::int64_t kBatchNormAheadBytes = 2048;
+
 /// A run of rows of x.
 struct BatchNormRows {
   std::int64_t rows = 0;
@@ -56,8 +61,8 @@ struct BatchNormKernels {
                          const BatchNormSlopes<T>& slopes, BatchNormEnd end, X* grad_x);
 };
 
-/// `apply` and `apply_backward` of bfloat16 for multiples of 32 channels, where splits_by_instruction()
-/// (tensor/cpu/tiles/split.h).
+/// `apply` and `apply_backward` of bfloat16 for multiples of 32 channels, where avx512_bf16_allowed()
+/// (tensor/cpu/features.h).
 void batch_norm_apply_avx512_bf16(BatchNormRows size, const bfloat16* x, const bfloat16* residual,
                                   const BatchNormAffine<float>& affine, BatchNormEnd end, bfloat16* y);
 void batch_norm_apply_backward_avx512_bf16(BatchNormRows size, const bfloat16* grad_y, const bfloat16* x,

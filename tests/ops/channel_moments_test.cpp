@@ -107,8 +107,8 @@ void expect_same_moments_however(const Conv2dRow& row, const Operands& in, const
   cpu::stream_from(cpu::kStreamedFrom);
 }
 
-void expect_moments_of_rows(DType type, const std::string& path) {
-  for (const Conv2dRow& row : rows()) {
+void expect_moments_of_rows(DType type, const std::string& path, const std::vector<Conv2dRow>& of = rows()) {
+  for (const Conv2dRow& row : of) {
     SCOPED_TRACE(fmt::format("{}, {}, kernel {}", path, row.x.str(), row.kernel));
     const Operands in(row, type);
     ChannelMoments moments;
@@ -134,6 +134,16 @@ TEST(ChannelMoments, OfTiles) {
 TEST(ChannelMoments, OfSixProducts) {
   const OnFloatTiles tiles;
   expect_moments_of_rows(DType::float32, "six products");
+}
+
+// Right operands of which no quarter of a second-level cache holds all: all strips pass by one panel, a few
+// of them together, and of the last ones fewer.
+TEST(ChannelMoments, OfStripsThatPassByOnePanel) {
+  on_every_tile_path([](const std::string& path) {
+    expect_moments_of_rows(DType::bfloat16, path, {{{4, 9, 13, 1024}, 288, 1, {}}});
+  });
+  const OnFloatTiles tiles;
+  expect_moments_of_rows(DType::float32, "six products", {{{4, 21, 17, 512}, 192, 1, {}}});
 }
 
 void expect_moments_far_from_zero() {

@@ -67,7 +67,6 @@ void multiply_by_tiles(Tiles& tiles, const TileOperands& o, float* c) {
   tiles.template zero<2>();
   tiles.template zero<3>();
   const std::int64_t a_bytes = o.a_stride * 2;
-  constexpr std::int64_t kLineNumbers = 64 / sizeof(bfloat16);
   // Operands that the block before had too are still there (split.h).
   std::int64_t a_before = -1;
   std::int64_t b_before = -1;
@@ -89,8 +88,8 @@ void multiply_by_tiles(Tiles& tiles, const TileOperands& o, float* c) {
     tiles.template multiply_add<1, 4, 7>();
     tiles.template multiply_add<2, 5, 6>();
     tiles.template multiply_add<3, 5, 7>();
-    prefetch_to_l2(ahead, o.lines_ahead * kLineNumbers);
-    ahead += o.lines_ahead * kLineNumbers;
+    prefetch_to_l2(ahead, o.ahead_of_block);
+    ahead += o.ahead_of_block;
     a_before = a_at;
     b_before = b_at;
   }

@@ -1,24 +1,24 @@
-// vdpbf16ps: sixteen sums of two products a lane pair. GCC and Clang compile these functions alone for the
-// instruction set, so that nothing else of this file needs it.
+// vdpbf16ps: sixteen sums of two products a lane pair.
+#include "tensor/cpu/avx512_bf16.h"
+
 #include <array>
 #include <utility>
 
+#include "tensor/cpu/features.h"
 #include "tensor/cpu/tiles/tile_targets.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-
-#define DCL_AVX512_BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
-#endif
 
 namespace dcl::tensor::cpu {
 
 #if defined(__x86_64__)
 
-bool avx512_bf16_ready() {
-  return __builtin_cpu_supports("avx512bf16") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
-         __builtin_cpu_supports("avx512vl") != 0;
+bool avx512_bf16_allowed() {
+  static const bool allowed = cpu_level() >= CpuLevel::avx512 && __builtin_cpu_supports("avx512bf16") != 0 &&
+                              __builtin_cpu_supports("avx512bw") != 0 &&
+                              __builtin_cpu_supports("avx512vl") != 0;
+  return allowed;
 }
+
+using namespace avx512;  // NOLINT: what the kernels are written with
 
 namespace {
 
@@ -34,17 +34,11 @@ DCL_AVX512_BF16 inline __m512bh repeat_pair(const bfloat16* from) {
 }
 
 // Sixteen bfloat16, those of the mask.
-DCL_AVX512_BF16 inline __m512 widen(__mmask16 mask, const bfloat16* from) {
-  const __m512i words = _mm512_maskz_cvtepu16_epi32(mask, _mm256_maskz_loadu_epi16(mask, from));
-  return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(mask, words, 16));
+DCL_AVX512_BF16 inline __m512 load_some(__mmask16 mask, const bfloat16* from) {
+  return widen(_mm256_maskz_loadu_epi16(mask, from));
 }
 
 DCL_AVX512_BF16 inline __m256i round_16(__m512 v) { return reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v)); }
-
-DCL_AVX512_BF16 inline __m512 widen_16(__m256i v) {
-  const auto all = static_cast<__mmask16>(-1);  // without a mask GCC 12 warns of its own header
-  return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(all, _mm512_maskz_cvtepu16_epi32(all, v), 16));
-}
 
 template <int rows>
 DCL_AVX512_BF16 void multiply_rows(const TileOperands& o, float* c) {
@@ -101,19 +95,17 @@ DCL_AVX512_BF16 void store_avx512_bf16(const float* c, TileRoom room, const Stor
     bias_left = _mm512_maskz_loadu_ps(left_mask, end.bias);
     bias_right = _mm512_maskz_loadu_ps(right_mask, end.bias + 16);
   }
-  const __m512 zero = _mm512_setzero_ps();
-  const auto all = static_cast<__mmask16>(-1);
   for (std::int64_t i = 0; i < room.rows; ++i) {
     if (y[i] == nullptr) continue;
     __m512 left = _mm512_add_ps(_mm512_load_ps(c + i * kTileCols), bias_left);
     __m512 right = _mm512_add_ps(_mm512_load_ps(c + i * kTileCols + 16), bias_right);
     if (end.residual != nullptr) {
-      left = _mm512_add_ps(left, widen(left_mask, end.residual[i]));
-      right = _mm512_add_ps(right, widen(right_mask, end.residual[i] + 16));
+      left = _mm512_add_ps(left, load_some(left_mask, end.residual[i]));
+      right = _mm512_add_ps(right, load_some(right_mask, end.residual[i] + 16));
     }
-    if (end.relu) {  // of zero and NaN the instruction gives its second operand
-      left = _mm512_maskz_max_ps(all, zero, left);
-      right = _mm512_maskz_max_ps(all, zero, right);
+    if (end.relu) {
+      left = relu_of(left);
+      right = relu_of(right);
     }
     _mm512_mask_storeu_epi16(y[i], mask, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(right, left)));
   }
@@ -125,9 +117,9 @@ DCL_AVX512_BF16 void split_avx512_bf16(const float* x, std::int64_t n, bfloat16*
     const auto mask = static_cast<__mmask16>(n - i >= 16 ? 0xFFFF : (1 << (n - i)) - 1);
     const __m512 value = _mm512_maskz_loadu_ps(mask, x + i);
     const __m256i hi = round_16(value);
-    const __m512 rest = _mm512_sub_ps(value, widen_16(hi));
+    const __m512 rest = _mm512_sub_ps(value, widen(hi));
     const __m256i mid = round_16(rest);
-    const __m256i lo = round_16(_mm512_sub_ps(rest, widen_16(mid)));
+    const __m256i lo = round_16(_mm512_sub_ps(rest, widen(mid)));
     _mm256_mask_storeu_epi16(out + i, mask, hi);
     _mm256_mask_storeu_epi16(out + part_stride + i, mask, mid);
     _mm256_mask_storeu_epi16(out + 2 * part_stride + i, mask, lo);
@@ -136,7 +128,7 @@ DCL_AVX512_BF16 void split_avx512_bf16(const float* x, std::int64_t n, bfloat16*
 
 #else
 
-bool avx512_bf16_ready() { return false; }
+bool avx512_bf16_allowed() { return false; }
 void multiply_avx512_bf16(const TileOperands&, float*) {}
 void store_avx512_bf16(const float*, TileRoom, const StoreEnd<bfloat16>&, bfloat16* const*) {}
 void split_avx512_bf16(const float*, std::int64_t, bfloat16*, std::int64_t) {}

@@ -69,11 +69,6 @@ namespace dcl::tensor::cpu {
 
 DCL_VECTOR_DISPATCH(describe, const SplitKernels& split_kernels())
 
-bool splits_by_instruction() {
-  static const bool ready = cpu_level() >= CpuLevel::avx512 && avx512_bf16_ready();
-  return ready;
-}
-
 void round_to_bfloat16(const float* x, std::int64_t n, bfloat16* out) {
   split_kernels().round(x, n, bits_of(out));
 }
@@ -83,12 +78,12 @@ void widen_bfloat16(const bfloat16* x, std::int64_t n, float* out) {
 }
 
 void split_to_bfloat16(const float* x, std::int64_t n, bfloat16* out, std::int64_t part_stride) {
-  if (splits_by_instruction()) return split_avx512_bf16(x, n, out, part_stride);
+  if (avx512_bf16_allowed()) return split_avx512_bf16(x, n, out, part_stride);
   split_kernels().split(x, n, bits_of(out), part_stride);
 }
 
 void write_blocks(const float* x, const BlockRuns& runs, bfloat16* out) {
-  if (runs.width == kBlockDepth && splits_by_instruction()) {
+  if (runs.width == kBlockDepth && avx512_bf16_allowed()) {
     for (std::int64_t i = 0; i < runs.count; ++i)
       split_avx512_bf16(x + i * runs.x_stride, kBlockDepth, out + i * runs.out_stride, runs.part_stride);
     return;

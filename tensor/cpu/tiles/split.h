@@ -46,9 +46,6 @@ void widen_bfloat16(const bfloat16* x, std::int64_t n, float* out);
 /// out[part·part_stride + i].
 void split_to_bfloat16(const float* x, std::int64_t n, bfloat16* out, std::int64_t part_stride);
 
-/// True where split_to_bfloat16() is the processor's own instructions.
-bool splits_by_instruction();
-
 /// `count` runs of `width` <= 32 numbers, x_stride apart, as blocks of 32 that lie out_stride apart and end
 /// in zeros; each part part_stride behind the one before.
 struct BlockRuns {

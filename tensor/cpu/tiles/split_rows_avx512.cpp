@@ -1,50 +1,40 @@
 // Rows of float32 as operands of a tile product that sums over rows (transpose.h): split while they are
 // transposed or paired, so that parts are written once, where they are read.
+#include "tensor/cpu/avx512_bf16.h"
+#include "tensor/cpu/tiles/split.h"
 #include "tensor/cpu/tiles/tile_targets.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-
-#define DCL_AVX512_BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
-#endif
 
 namespace dcl::tensor::cpu {
 
 #if defined(__x86_64__)
 
-namespace {
+using namespace avx512;  // NOLINT: what the kernels are written with
 
-constexpr auto kAll = static_cast<__mmask16>(-1);  // without a mask GCC 12 warns of its own header
-constexpr auto kAllPairs = static_cast<__mmask8>(-1);
+namespace {
 
 DCL_AVX512_BF16 inline __mmask16 first_columns(std::int64_t count) {
   return static_cast<__mmask16>(count >= 16 ? 0xFFFF : (1 << count) - 1);
 }
 
 // Two rows of 16 numbers as pairs, rounded; what rounding leaves of them stays in them.
-DCL_AVX512_BF16 inline __m512i take_pairs(__m512& even, __m512& odd) {
-  const __m512i one_by_one = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
-                                              23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  const __m512i rounded = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(odd, even));
-  const __m512i pairs = _mm512_maskz_permutexvar_epi16(static_cast<__mmask32>(-1), one_by_one, rounded);
-  const __m512i high = _mm512_set1_epi32(static_cast<int>(0xFFFF0000U));
-  even = _mm512_sub_ps(even, _mm512_castsi512_ps(_mm512_maskz_slli_epi32(kAll, pairs, 16)));
-  odd = _mm512_sub_ps(odd, _mm512_castsi512_ps(_mm512_maskz_and_epi32(kAll, pairs, high)));
+DCL_AVX512_BF16 inline __m512i take_pairs(EvenOdd& rows) {
+  const __m512i pairs = round_pairs(rows);
+  const EvenOdd rounded = widen_pairs(pairs);
+  rows = {_mm512_sub_ps(rows.even, rounded.even), _mm512_sub_ps(rows.odd, rounded.odd)};
   return pairs;
 }
 
 DCL_AVX512_BF16 inline __m256i take_rounded(__m512& x) {
   const auto rounded = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x));
-  const __m512i words = _mm512_maskz_cvtepu16_epi32(kAll, rounded);
-  x = _mm512_sub_ps(x, _mm512_castsi512_ps(_mm512_maskz_slli_epi32(kAll, words, 16)));
+  x = _mm512_sub_ps(x, widen(rounded));
   return rounded;
 }
 
 DCL_AVX512_BF16 inline __m512 low_pairs(__m512 a, __m512 b) {
-  return _mm512_castpd_ps(_mm512_maskz_unpacklo_pd(kAllPairs, _mm512_castps_pd(a), _mm512_castps_pd(b)));
+  return _mm512_castpd_ps(_mm512_maskz_unpacklo_pd(kAllDoubles, _mm512_castps_pd(a), _mm512_castps_pd(b)));
 }
 DCL_AVX512_BF16 inline __m512 high_pairs(__m512 a, __m512 b) {
-  return _mm512_castpd_ps(_mm512_maskz_unpackhi_pd(kAllPairs, _mm512_castps_pd(a), _mm512_castps_pd(b)));
+  return _mm512_castpd_ps(_mm512_maskz_unpackhi_pd(kAllDoubles, _mm512_castps_pd(a), _mm512_castps_pd(b)));
 }
 DCL_AVX512_BF16 inline __m512 even_lanes(__m512 a, __m512 b) {
   return _mm512_maskz_shuffle_f32x4(kAll, a, b, 0x88);
@@ -89,12 +79,11 @@ DCL_AVX512_BF16 void interleave_split_avx512_bf16(const float* const* rows, std:
   for (std::int64_t j = 0; j < cols; j += 16, out += chunk_stride) {
     const __mmask16 mask = first_columns(cols - j);
     for (std::int64_t i = 0; i < kBlockDepth; i += 2) {
-      __m512 even = _mm512_maskz_loadu_ps(mask, rows[i] + j);
-      __m512 odd = _mm512_maskz_loadu_ps(mask, rows[i + 1] + j);
+      EvenOdd pair{_mm512_maskz_loadu_ps(mask, rows[i] + j), _mm512_maskz_loadu_ps(mask, rows[i + 1] + j)};
       bfloat16* const to = out + i * 16;
 #pragma GCC unroll 3
-      for (std::int64_t part = 0; part < 3; ++part)
-        _mm512_storeu_si512(to + part * part_stride, take_pairs(even, odd));
+      for (std::int64_t part = 0; part < kParts<float>; ++part)
+        _mm512_storeu_si512(to + part * part_stride, take_pairs(pair));
     }
   }
 }
@@ -113,7 +102,7 @@ DCL_AVX512_BF16 void transpose_split_avx512_bf16(const float* const* rows, std::
       for (int k = 0; k < 16; ++k) {
         if (j + k >= cols) break;
 #pragma GCC unroll 3
-        for (std::int64_t part = 0; part < 3; ++part)
+        for (std::int64_t part = 0; part < kParts<float>; ++part)
           _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + k * kBlockDepth + part * part_stride),
                               take_rounded(columns[k]));
       }

@@ -2,47 +2,34 @@
 // the moments of what is stored while it is in registers.
 #include <array>
 
+#include "tensor/cpu/avx512_bf16.h"
 #include "tensor/cpu/streaming.h"
 #include "tensor/cpu/tiles/tile_targets.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-
-#define DCL_AVX512_BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
-#endif
 
 namespace dcl::tensor::cpu {
 
 #if defined(__x86_64__)
 
+using namespace avx512;  // NOLINT: what the kernels are written with
+
 namespace {
 
-// 32 columns.
-struct Halves {
-  __m512 left, right;
+// 32 columns: both halves, or as EvenOdd has them.
+struct Both {
+  __m512 first, second;
 };
 
-DCL_AVX512_BF16 inline Halves load(const float* from) {
+DCL_AVX512_BF16 inline Both load(const float* from) {
   return {_mm512_loadu_ps(from), _mm512_loadu_ps(from + 16)};
 }
 
-DCL_AVX512_BF16 inline __m512 load_16(const bfloat16* from) {
-  const auto all = static_cast<__mmask16>(-1);  // without a mask GCC 12 warns of its own header
-  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-  return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(all, _mm512_maskz_cvtepu16_epi32(all, bits), 16));
+DCL_AVX512_BF16 inline Both load(const bfloat16* from) {
+  return {widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from))),
+          widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + 16)))};
 }
 
-DCL_AVX512_BF16 inline Halves load(const bfloat16* from) { return {load_16(from), load_16(from + 16)}; }
-
-DCL_AVX512_BF16 inline Halves add(Halves a, Halves b) {
-  return {_mm512_add_ps(a.left, b.left), _mm512_add_ps(a.right, b.right)};
-}
-
-DCL_AVX512_BF16 inline void write(__m512i bits, void* to, bool stream) {
-  if (stream)
-    _mm512_stream_si512(static_cast<__m512i*>(to), bits);
-  else
-    _mm512_storeu_si512(to, bits);
+DCL_AVX512_BF16 inline Both add(Both a, Both b) {
+  return {_mm512_add_ps(a.first, b.first), _mm512_add_ps(a.second, b.second)};
 }
 
 // How a T is written, and in which order of columns its moments are summed.
@@ -51,70 +38,64 @@ struct Columns;
 
 template <>
 struct Columns<float> {
-  DCL_AVX512_BF16 static Halves rounded(Halves sums) { return sums; }
-  DCL_AVX512_BF16 static Halves store(Halves sums, float* y, bool stream) {
-    write(_mm512_castps_si512(sums.left), y, stream);
-    write(_mm512_castps_si512(sums.right), y + 16, stream);
+  DCL_AVX512_BF16 static Both rounded(Both sums) { return sums; }
+  DCL_AVX512_BF16 static Both store(Both sums, float* y, bool stream) {
+    write_line(_mm512_castps_si512(sums.first), y, stream);
+    write_line(_mm512_castps_si512(sums.second), y + 16, stream);
     return sums;
   }
-  DCL_AVX512_BF16 static Halves load_sums(const float* from) { return load(from); }
-  DCL_AVX512_BF16 static void store_sums(Halves sums, float* to) {
-    _mm512_storeu_ps(to, sums.left);
-    _mm512_storeu_ps(to + 16, sums.right);
+  DCL_AVX512_BF16 static Both load_sums(const float* from) { return load(from); }
+  DCL_AVX512_BF16 static void store_sums(Both sums, float* to) {
+    _mm512_storeu_ps(to, sums.first);
+    _mm512_storeu_ps(to + 16, sums.second);
   }
 };
 
 // Even columns and odd ones: they are widened in their places.
 template <>
 struct Columns<bfloat16> {
-  DCL_AVX512_BF16 static Halves widen(__m512i row) {
-    const auto all = static_cast<__mmask16>(-1);
-    const __m512i odd = _mm512_maskz_and_epi32(all, row, _mm512_set1_epi32(static_cast<int>(0xFFFF0000U)));
-    return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(all, row, 16)), _mm512_castsi512_ps(odd)};
+  DCL_AVX512_BF16 static Both sides(__m512i row) {
+    const EvenOdd columns = widen_pairs(row);
+    return {columns.even, columns.odd};
   }
-  DCL_AVX512_BF16 static __m512i bits(Halves sums) {
-    return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(sums.right, sums.left));
+  DCL_AVX512_BF16 static __m512i bits(Both sums) {
+    return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(sums.second, sums.first));
   }
-  DCL_AVX512_BF16 static Halves rounded(Halves sums) { return widen(bits(sums)); }
-  DCL_AVX512_BF16 static Halves store(Halves sums, bfloat16* y, bool stream) {
+  DCL_AVX512_BF16 static Both rounded(Both sums) { return sides(bits(sums)); }
+  DCL_AVX512_BF16 static Both store(Both sums, bfloat16* y, bool stream) {
     const __m512i row = bits(sums);
-    write(row, y, stream);
-    return widen(row);
+    write_line(row, y, stream);
+    return sides(row);
   }
-  DCL_AVX512_BF16 static Halves load_sums(const float* from) {
+  DCL_AVX512_BF16 static Both load_sums(const float* from) {
     const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
-    const Halves sums = load(from);
-    return {_mm512_permutex2var_ps(sums.left, even, sums.right),
-            _mm512_permutex2var_ps(sums.left, odd, sums.right)};
+    const Both sums = load(from);
+    return {_mm512_permutex2var_ps(sums.first, even, sums.second),
+            _mm512_permutex2var_ps(sums.first, odd, sums.second)};
   }
-  DCL_AVX512_BF16 static void store_sums(Halves sums, float* to) {
+  DCL_AVX512_BF16 static void store_sums(Both sums, float* to) {
     const __m512i left = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
     const __m512i right = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-    _mm512_storeu_ps(to, _mm512_permutex2var_ps(sums.left, left, sums.right));
-    _mm512_storeu_ps(to + 16, _mm512_permutex2var_ps(sums.left, right, sums.right));
+    _mm512_storeu_ps(to, _mm512_permutex2var_ps(sums.first, left, sums.second));
+    _mm512_storeu_ps(to + 16, _mm512_permutex2var_ps(sums.first, right, sums.second));
   }
 };
 
 template <class T>
-DCL_AVX512_BF16 inline Halves finished(const TileRun<T>& run, const StoreEnd<T>& end, std::int64_t row,
-                                       std::int64_t tile) {
-  Halves sums = load(run.c + tile * kTilePitch + row * kTileCols);
+DCL_AVX512_BF16 inline Both finished(const TileRun<T>& run, const StoreEnd<T>& end, std::int64_t row,
+                                     std::int64_t tile) {
+  Both sums = load(run.c + tile * kTilePitch + row * kTileCols);
   if (end.bias != nullptr) sums = add(sums, load(end.bias + tile * kTileCols));
   if (end.residual != nullptr) sums = add(sums, load(end.residual[row] + tile * kTileCols));
-  if (end.relu) {  // of zero and NaN the instruction gives its second operand
-    const auto all = static_cast<__mmask16>(-1);
-    sums.left = _mm512_maskz_max_ps(all, _mm512_setzero_ps(), sums.left);
-    sums.right = _mm512_maskz_max_ps(all, _mm512_setzero_ps(), sums.right);
-  }
+  if (end.relu) sums = {relu_of(sums.first), relu_of(sums.second)};
   return sums;
 }
 
 DCL_AVX512_BF16 inline __m512 median(__m512 a, __m512 b, __m512 c) {
-  const auto all = static_cast<__mmask16>(-1);
-  const __m512 least = _mm512_maskz_min_ps(all, a, b);
-  const __m512 most = _mm512_maskz_max_ps(all, a, b);
-  return _mm512_maskz_max_ps(all, least, _mm512_maskz_min_ps(all, most, c));
+  const __m512 least = _mm512_maskz_min_ps(kAll, a, b);
+  const __m512 most = _mm512_maskz_max_ps(kAll, a, b);
+  return _mm512_maskz_max_ps(kAll, least, _mm512_maskz_min_ps(kAll, most, c));
 }
 
 // A shift for each column of a part: the median of three of its first rows.
@@ -128,11 +109,11 @@ DCL_AVX512_BF16 void set_shifts(const TileRun<T>& run, const StoreEnd<T>& end) {
     const auto row = [&](std::int64_t i) DCL_AVX512_BF16 {
       return Columns<T>::rounded(finished(run, end, rows[static_cast<std::size_t>(i)], tile));
     };
-    const Halves first = row(0);
-    const Halves last = row(count - 1);
-    const Halves middle = row(count / 2);
+    const Both first = row(0);
+    const Both last = row(count - 1);
+    const Both middle = row(count / 2);
     Columns<T>::store_sums(
-        {median(first.left, last.left, middle.left), median(first.right, last.right, middle.right)},
+        {median(first.first, last.first, middle.first), median(first.second, last.second, middle.second)},
         run.moments->to.shift + tile * kTileCols);
   }
 }
@@ -152,9 +133,9 @@ template <int tiles, class T>
 DCL_AVX512_BF16 void store_and_add_tiles(const TileRun<T>& run, const StoreEnd<T>& end) {
   const auto& [start, to] = *run.moments;
   if (start == MomentStart::shift) set_shifts(run, end);
-  Halves shift[tiles];
-  Halves sum[tiles];
-  Halves squares[tiles];
+  Both shift[tiles];
+  Both sum[tiles];
+  Both squares[tiles];
 #pragma GCC unroll 4
   for (int t = 0; t < tiles; ++t) {
     shift[t] = Columns<T>::load_sums(to.shift + t * kTileCols);
@@ -170,12 +151,12 @@ DCL_AVX512_BF16 void store_and_add_tiles(const TileRun<T>& run, const StoreEnd<T
     const bool stream = end.stream && begins_line(y);
 #pragma GCC unroll 4
     for (int t = 0; t < tiles; ++t) {
-      const Halves stored = Columns<T>::store(finished(run, end, i, t), y + t * kTileCols, stream);
-      const Halves away{_mm512_sub_ps(stored.left, shift[t].left),
-                        _mm512_sub_ps(stored.right, shift[t].right)};
+      const Both stored = Columns<T>::store(finished(run, end, i, t), y + t * kTileCols, stream);
+      const Both away{_mm512_sub_ps(stored.first, shift[t].first),
+                      _mm512_sub_ps(stored.second, shift[t].second)};
       sum[t] = add(sum[t], away);
-      squares[t].left = _mm512_fmadd_ps(away.left, away.left, squares[t].left);
-      squares[t].right = _mm512_fmadd_ps(away.right, away.right, squares[t].right);
+      squares[t].first = _mm512_fmadd_ps(away.first, away.first, squares[t].first);
+      squares[t].second = _mm512_fmadd_ps(away.second, away.second, squares[t].second);
     }
   }
 #pragma GCC unroll 4

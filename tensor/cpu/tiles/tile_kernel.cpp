@@ -6,7 +6,6 @@
 
 #include "tensor/check.h"
 #include "tensor/cpu/features.h"
-#include "tensor/cpu/tiles/split.h"
 #include "tensor/cpu/tiles/tile_targets.h"
 
 namespace dcl::tensor::cpu {
@@ -36,7 +35,7 @@ std::array<TileKernel, kPaths> make_kernels() {
   amx.multiply = &multiply_amx;
   amx.name = "AMX";
   // Processors with AMX have these too; who switched them off gets stores by vectors.
-  if (splits_by_instruction())
+  if (avx512_bf16_allowed())
     for (TileKernel* const kernel : {&avx512, &emulated, &amx}) {
       kernel->store_bfloat16 = &store_avx512_bf16;
       kernel->store_run_bfloat16 = &store_run_avx512_bf16;
@@ -51,7 +50,7 @@ bool runs_here(TilePath path) {
     case TilePath::amx_emulated:
       return true;
     case TilePath::avx512_bf16:
-      return cpu_level() >= CpuLevel::avx512 && avx512_bf16_ready();
+      return avx512_bf16_allowed();
     case TilePath::amx:
       return cpu_level() >= CpuLevel::amx && amx_ready();
   }

@@ -36,10 +36,10 @@ struct TileOperands {
   const std::int64_t* b_at;  // [blocks]
   std::int64_t blocks;
   std::int64_t rows;  // that are wanted, at most the kernel's
-  /// To be asked for on the way, so many lines beside each block, by kernels that can (asks_ahead): a product
-  /// of tiles leaves the memory alone meanwhile.
+  /// To be asked for on the way, so many numbers beside each block, by kernels that can (asks_ahead): a
+  /// product of tiles leaves the memory alone meanwhile.
   const bfloat16* ahead = nullptr;
-  std::int64_t lines_ahead = 0;
+  std::int64_t ahead_of_block = 0;
 };
 
 /// The part of a tile that the result has room for.
@@ -76,7 +76,7 @@ struct TileKernel {
   /// Rows whose y[i] is null are left out.
   void (*store_bfloat16)(const float* c, TileRoom room, const StoreEnd<bfloat16>& end, bfloat16* const* y);
   void (*store_float)(const float* c, TileRoom room, const StoreEnd<float>& end, float* const* y);
-  /// Both at once, and the moments of what is stored on the way; or none.
+  /// A run of whole tiles, and the moments of what is stored on the way. Null: tile by tile.
   void (*store_run_bfloat16)(const TileRun<bfloat16>& run, const StoreEnd<bfloat16>& end) = nullptr;
   void (*store_run_float)(const TileRun<float>& run, const StoreEnd<float>& end) = nullptr;
   /// How many tiles are better multiplied before they are stored: products that wait for each other's last
@@ -86,7 +86,8 @@ struct TileKernel {
   void (*add_float)(const float* c, TileRoom room, float* const* y);
   /// True where rows that lie a power of two apart are read as fast as others.
   bool any_stride;
-  /// True where a product asks for what its operands' `ahead` says.
+  /// True where a product asks for what its operands' `ahead` says, and stores need no asking for their
+  /// lines.
   bool asks_ahead = false;
   /// True where fewer rows take less time.
   bool any_rows = false;

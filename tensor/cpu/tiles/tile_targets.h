@@ -13,7 +13,6 @@ bool amx_ready();
 void multiply_amx(const TileOperands& operands, float* c);
 void multiply_amx_emulated(const TileOperands& operands, float* c);
 
-bool avx512_bf16_ready();
 inline constexpr std::int64_t kAvx512Rows = 14;
 void multiply_avx512_bf16(const TileOperands& operands, float* c);
 void store_avx512_bf16(const float* c, TileRoom room, const StoreEnd<bfloat16>& end, bfloat16* const* y);

@@ -76,7 +76,8 @@ class TileTask {
   }
 
  private:
-  std::int64_t strips(std::int64_t rows) const { return rows / kernel_.rows; }
+  // That a row is in, and those before it.
+  std::int64_t strip_of(std::int64_t row) const { return row / kernel_.rows; }
 
   auto store_run() const {
     if constexpr (std::is_same_v<T, float>)
@@ -109,9 +110,9 @@ class TileTask {
     for (std::int64_t i = rows.begin; i < rows.end; i += kernel_.rows) {
       const Range strip{i, std::min(i + kernel_.rows, rows.end)};
       if (!stream_ && !kernel_.asks_ahead) ask_for_y(strip, panels);
-      const BlockList& blocks = lists_.of(strips(i));
+      const BlockList& blocks = lists_.of(strip_of(i));
       for (std::int64_t panel = panels.begin; panel < panels.end; ++panel, c += kTilePitch) {
-        TileOperands operands{.a = a + strips(i) * strip_stride_,
+        TileOperands operands{.a = a + strip_of(i) * strip_stride_,
                               .a_stride = a_stride_,
                               .a_at = blocks.a.data(),
                               .b = b_.panel(panel),
@@ -119,7 +120,7 @@ class TileTask {
                               .b_at = blocks.b.data(),
                               .blocks = std::ssize(blocks.a),
                               .rows = strip.size()};
-        if (from_memory_) ask_ahead(a + strips(i + order.height) * strip_stride_, panel, order, operands);
+        if (from_memory_) ask_ahead(a + strip_of(i + order.height) * strip_stride_, panel, order, operands);
         kernel_.multiply(operands, c);
       }
     }
@@ -132,9 +133,8 @@ class TileTask {
   void ask_ahead(const bfloat16* next, std::int64_t panel, const Order& order, TileOperands& operands) const {
     const Range share = share_ahead(strip_stride_, order.panels, panel, order.by_strips);
     if (!kernel_.asks_ahead) return prefetch_to_l2(next + share.begin, share.size());
-    constexpr auto kLine = static_cast<std::int64_t>(64 / sizeof(bfloat16));
     operands.ahead = next + share.begin;
-    operands.lines_ahead = divide_up(share.size(), kLine * operands.blocks);
+    operands.ahead_of_block = divide_up(share.size(), std::max<std::int64_t>(operands.blocks, 1));
   }
 
   // Rows lie far apart, where the processor does not expect the next access: asked for before the products,
@@ -169,7 +169,7 @@ class TileTask {
   // Tiles beside each other.
   void store_strip(const float* c, Range rows, Range panels) {
     Place place;
-    const std::int64_t strip = strips_before_ + strips(rows.begin);
+    const std::int64_t strip = strips_before_ + strip_of(rows.begin);
     std::int64_t panel = panels.begin;
     if (store_run() != nullptr && panel < b_.size().cols / kTileCols) {
       const Range whole{panel, std::min(panels.end, b_.size().cols / kTileCols)};
@@ -195,7 +195,7 @@ class TileTask {
     if (end_.moments == nullptr) return store_run()(run, end);
     const std::int64_t gone = std::count(run.y, run.y + run.rows, nullptr);
     const auto columns =
-        end_.moments->begin_tile(part_, strip, channel, run.tiles * kTileCols, run.rows - gone);
+        end_.moments->begin_tiles({part_, strip, channel, run.tiles * kTileCols}, run.rows - gone);
     run.moments = &columns;
     store_run()(run, end);
   }

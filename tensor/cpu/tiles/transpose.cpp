@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "tensor/cpu/features.h"
 #include "tensor/cpu/tiles/row_kernels.h"
 #include "tensor/cpu/tiles/tile_targets.h"
 #include "tensor/cpu/vector_targets.h"
@@ -217,7 +218,7 @@ void split_and_pack(const float* const* rows, std::int64_t cols, Pack&& pack) {
 }  // namespace
 
 void transpose_rows(const float* const* rows, std::int64_t cols, bfloat16* out, std::int64_t part_stride) {
-  if (splits_by_instruction()) return transpose_split_avx512_bf16(rows, cols, out, part_stride);
+  if (avx512_bf16_allowed()) return transpose_split_avx512_bf16(rows, cols, out, part_stride);
   split_and_pack(rows, cols, [&](auto parts, std::int64_t j, std::int64_t count, std::int64_t part) {
     transpose_rows(parts, count, out + part * part_stride + j * kBlockDepth);
   });
@@ -225,8 +226,7 @@ void transpose_rows(const float* const* rows, std::int64_t cols, bfloat16* out, 
 
 void interleave_rows(const float* const* rows, std::int64_t cols, bfloat16* out, std::int64_t chunk_stride,
                      std::int64_t part_stride) {
-  if (splits_by_instruction())
-    return interleave_split_avx512_bf16(rows, cols, out, chunk_stride, part_stride);
+  if (avx512_bf16_allowed()) return interleave_split_avx512_bf16(rows, cols, out, chunk_stride, part_stride);
   split_and_pack(rows, cols, [&](auto parts, std::int64_t j, std::int64_t count, std::int64_t part) {
     interleave_rows(parts, count, out + part * part_stride + j / 16 * chunk_stride, chunk_stride);
   });
