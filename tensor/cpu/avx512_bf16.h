@@ -1,10 +1,10 @@
 // What the kernels by AVX-512's bfloat16 instructions have in common. GCC and Clang compile the functions
 // marked DCL_AVX512_BF16 alone for the instruction set, so that nothing else of their files needs it; who
-// calls them asks avx512_bf16_allowed() (features.h) first.
+// calls them asks avx512_bf16_allowed() (features.h) first. For files that have included <immintrin.h>: this
+// one, which is installed, does not; to others it is empty.
 #pragma once
 
-#if defined(__x86_64__)
-#include <immintrin.h>
+#if defined(_IMMINTRIN_H_INCLUDED) || defined(__IMMINTRIN_H)
 
 #define DCL_AVX512_BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
 

@@ -4,6 +4,10 @@
 #include <algorithm>
 #include <array>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include "tensor/cpu/avx512_bf16.h"
 #include "tensor/cpu/prefetch.h"
 #include "tensor/cpu/streaming.h"

@@ -1,9 +1,13 @@
 // vdpbf16ps: sixteen sums of two products a lane pair.
-#include "tensor/cpu/avx512_bf16.h"
 
 #include <array>
 #include <utility>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "tensor/cpu/avx512_bf16.h"
 #include "tensor/cpu/features.h"
 #include "tensor/cpu/tiles/tile_targets.h"
 

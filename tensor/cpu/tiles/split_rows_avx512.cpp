@@ -1,5 +1,9 @@
 // Rows of float32 as operands of a tile product that sums over rows (transpose.h): split while they are
 // transposed or paired, so that parts are written once, where they are read.
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include "tensor/cpu/avx512_bf16.h"
 #include "tensor/cpu/tiles/split.h"
 #include "tensor/cpu/tiles/tile_targets.h"

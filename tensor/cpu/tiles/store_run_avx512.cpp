@@ -2,6 +2,10 @@
 // the moments of what is stored while it is in registers.
 #include <array>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include "tensor/cpu/avx512_bf16.h"
 #include "tensor/cpu/streaming.h"
 #include "tensor/cpu/tiles/tile_targets.h"
