@@ -4,6 +4,8 @@
 // one, which is installed, does not; to others it is empty.
 #pragma once
 
+#include <cstdint>
+
 #if defined(_IMMINTRIN_H_INCLUDED) || defined(__IMMINTRIN_H)
 
 #define DCL_AVX512_BF16 __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
@@ -14,6 +16,11 @@ namespace dcl::tensor::cpu::avx512 {
 inline constexpr auto kAll = static_cast<__mmask16>(-1);
 inline constexpr auto kAllDoubles = static_cast<__mmask8>(-1);
 inline constexpr auto kAllHalves = static_cast<__mmask32>(-1);
+
+/// The mask of the first `count` of 16 lanes, of all where there are more.
+inline __mmask16 first_lanes(std::int64_t count) {
+  return static_cast<__mmask16>(count >= 16 ? 0xFFFF : (1 << count) - 1);
+}
 
 DCL_AVX512_BF16 inline __m512 widen(__m256i sixteen) {
   return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(kAll, _mm512_maskz_cvtepu16_epi32(kAll, sixteen), 16));

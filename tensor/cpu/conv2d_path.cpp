@@ -18,8 +18,9 @@ constexpr std::int64_t kMinTiles = 8;
 
 // Numbers are split into three parts before they meet: weights once for all rows, pixels once for all
 // columns, and six times as many products are stored as fast as one. From these rows, channels and weights of
-// a tap on a step with six products is faster than one of vectors, also in hours in which another guest of
-// the processor's core uses its tiles too (measured; docs/cpu-performance.md).
+// a tap on a step with six products keeps up with one of vectors where another guest of the processor's core
+// uses its tiles too (then tiles take four times as long), and is faster where nobody does (measured;
+// docs/cpu-performance.md).
 constexpr std::int64_t kMinTileRows = 512;
 constexpr std::int64_t kMinTileChannels = 64;
 constexpr std::int64_t kMinTileWeights = 1 << 14;

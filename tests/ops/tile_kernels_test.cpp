@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -144,7 +145,8 @@ class Run {
   }
 
  private:
-  static constexpr std::int64_t kSteps = 6;  // shift, sums in float, then in double, then zeros again
+  static constexpr std::int64_t kSteps =
+      6;  // a shift and sums; at the fifth those go to double, and it begins with zeros
 
   std::int64_t cols() const { return tiles_ * kTileCols; }
   const float* at(std::int64_t step, std::int64_t tile) const {

@@ -1,5 +1,4 @@
 // vdpbf16ps: sixteen sums of two products a lane pair.
-
 #include <array>
 #include <utility>
 
@@ -118,7 +117,7 @@ DCL_AVX512_BF16 void store_avx512_bf16(const float* c, TileRoom room, const Stor
 DCL_AVX512_BF16 void split_avx512_bf16(const float* x, std::int64_t n, bfloat16* out,
                                        std::int64_t part_stride) {
   for (std::int64_t i = 0; i < n; i += 16) {
-    const auto mask = static_cast<__mmask16>(n - i >= 16 ? 0xFFFF : (1 << (n - i)) - 1);
+    const __mmask16 mask = first_lanes(n - i);
     const __m512 value = _mm512_maskz_loadu_ps(mask, x + i);
     const __m256i hi = round_16(value);
     const __m512 rest = _mm512_sub_ps(value, widen(hi));

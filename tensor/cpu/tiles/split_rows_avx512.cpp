@@ -16,10 +16,6 @@ using namespace avx512;  // NOLINT: what the kernels are written with
 
 namespace {
 
-DCL_AVX512_BF16 inline __mmask16 first_columns(std::int64_t count) {
-  return static_cast<__mmask16>(count >= 16 ? 0xFFFF : (1 << count) - 1);
-}
-
 // Two rows of 16 numbers as pairs, rounded; what rounding leaves of them stays in them.
 DCL_AVX512_BF16 inline __m512i take_pairs(EvenOdd& rows) {
   const __m512i pairs = round_pairs(rows);
@@ -81,7 +77,7 @@ DCL_AVX512_BF16 inline void transpose_16(__m512 (&rows)[16]) {
 DCL_AVX512_BF16 void interleave_split_avx512_bf16(const float* const* rows, std::int64_t cols, bfloat16* out,
                                                   std::int64_t chunk_stride, std::int64_t part_stride) {
   for (std::int64_t j = 0; j < cols; j += 16, out += chunk_stride) {
-    const __mmask16 mask = first_columns(cols - j);
+    const __mmask16 mask = first_lanes(cols - j);
     for (std::int64_t i = 0; i < kBlockDepth; i += 2) {
       EvenOdd pair{_mm512_maskz_loadu_ps(mask, rows[i] + j), _mm512_maskz_loadu_ps(mask, rows[i + 1] + j)};
       bfloat16* const to = out + i * 16;
@@ -95,7 +91,7 @@ DCL_AVX512_BF16 void interleave_split_avx512_bf16(const float* const* rows, std:
 DCL_AVX512_BF16 void transpose_split_avx512_bf16(const float* const* rows, std::int64_t cols, bfloat16* out,
                                                  std::int64_t part_stride) {
   for (std::int64_t j = 0; j < cols; j += 16) {
-    const __mmask16 mask = first_columns(cols - j);
+    const __mmask16 mask = first_lanes(cols - j);
     for (std::int64_t first = 0; first < kBlockDepth; first += 16) {
       __m512 columns[16];
 #pragma GCC unroll 16
