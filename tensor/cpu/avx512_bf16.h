@@ -45,6 +45,13 @@ DCL_AVX512_BF16 inline __m512i round_pairs(EvenOdd x) {
   return _mm512_maskz_permutexvar_epi16(kAllHalves, one_by_one, rounded);
 }
 
+/// x rounded; what rounding leaves of it stays in it.
+DCL_AVX512_BF16 inline __m256i take_rounded(__m512& x) {
+  const auto rounded = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x));
+  x = _mm512_sub_ps(x, widen(rounded));
+  return rounded;
+}
+
 /// Of zero and NaN the instruction gives its second operand.
 DCL_AVX512_BF16 inline __m512 relu_of(__m512 u) { return _mm512_maskz_max_ps(kAll, _mm512_setzero_ps(), u); }
 

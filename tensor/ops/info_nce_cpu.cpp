@@ -19,6 +19,7 @@ namespace {
 constexpr std::int64_t kRows = 400;       // queries of a block
 constexpr std::int64_t kKeys = 512;       // keys of a block: large products pack their operands less often
 constexpr std::int64_t kPartKeys = 2048;  // keys of a part, at least
+constexpr std::int64_t kSplitRows = 128;  // queries for which keys are split
 constexpr std::int64_t kTasks = 32;       // wanted, so that threads are busy for the same time
 
 // The work is cut into blocks of queries by parts of the queue, each a task that leaves a maximum, a sum and
@@ -58,11 +59,12 @@ struct Arguments {
 };
 
 // The tiles' way goes through all queries at once, so that each key is packed once. Six of their products are
-// faster than one of vectors only by AMX.
+// faster than one of vectors only by AMX, and pay for the parts of each key, written twice, from many rows
+// on.
 bool by_tiles(const Arguments& in) {
   if (in.bfloat16_products) return true;
   const bool amx = tile_path() == TilePath::amx || tile_path() == TilePath::amx_emulated;
-  return fast_paths() && amx && in.query.dtype() == DType::float32;
+  return fast_paths() && amx && in.query.dtype() == DType::float32 && in.query.size(0) >= kSplitRows;
 }
 
 // One task. Scores of a block of keys [rows,keys] = query·queueᵀ/T become weights, and the weighted sum of
@@ -103,8 +105,9 @@ void attend_by_tiles(const Plan& plan, const Arguments& in, Partial<float>& out)
   parallel_parts(static_cast<int>(plan.parts), [&](int part) {
     const std::int64_t at = part * plan.rows;
     attention.attend(in.queue.data<float>() + plan.key(part) * plan.channels,
-                     plan.key(part + 1) - plan.key(part), out.maximum.data() + at, out.sum.data() + at,
-                     out.weighted.defined() ? out.weighted.data<float>() + at * plan.channels : nullptr);
+                     plan.key(part + 1) - plan.key(part),
+                     {out.maximum.data() + at, out.sum.data() + at,
+                      out.weighted.defined() ? out.weighted.data<float>() + at * plan.channels : nullptr});
   });
 }
 

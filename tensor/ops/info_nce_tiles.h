@@ -16,16 +16,24 @@ class TileAttention {
   /// query [rows,channels]
   TileAttention(const float* query, std::int64_t rows, std::int64_t channels, double temperature);
 
-  /// maximum[r], sum[r] = Σ e^(l − maximum) over `keys` rows of the queue, weighted [rows,channels] =
-  /// Σ e^(l − maximum)·key, or null when it is not wanted. Overwrites all three; may be called from several
-  /// threads.
-  void attend(const float* queue, std::int64_t keys, float* maximum, double* sum, float* weighted) const;
+  /// Of every query: the largest score, Σ e^(score − maximum), and Σ e^(score − maximum)·key or null when it
+  /// is not wanted.
+  struct Sums {
+    float* maximum;   // [rows]
+    double* sum;      // [rows]
+    float* weighted;  // [rows,channels]
+  };
+  /// Over `keys` rows of the queue. Overwrites what `sums` points to; may be called from several threads.
+  void attend(const float* queue, std::int64_t keys, const Sums& sums) const;
 
  private:
   struct Scratch;
-  void weigh(Scratch& scratch, std::int64_t strip, std::int64_t keys, float* weighted) const;
-  void score(Scratch& scratch, std::int64_t strip, std::int64_t keys) const;
+  void weigh_by_scores(Scratch& scratch, std::int64_t strip, const Sums& sums) const;
+  bool weigh_in_registers(Scratch& scratch, std::int64_t strip, const Sums& sums) const;
+  void add_weighted_keys(Scratch& scratch, std::int64_t rows, const Sums& sums) const;
+  void rescale(const Sums& sums, std::int64_t row, float correction) const;
   std::int64_t rows_of(std::int64_t strip) const;
+  const bfloat16* queries_of(std::int64_t strip) const;
 
   std::int64_t rows_, channels_;
   std::int64_t height_;  // of a strip

@@ -217,37 +217,79 @@ TEST(InfoNce, Errors) {
 }
 
 // Numbers rounded as the op says, in float64 otherwise: the queries times 1/T, the positives and the queue.
-Inputs rounded_inputs(const Row& row) {
+Inputs rounded(const Inputs& in, double temperature) {
   const auto rounded = [](const Tensor& x) { return x.to(DType::bfloat16).to(DType::float64); };
-  const Inputs in = to(inputs_of(row), DType::float32);
-  const double factor = static_cast<double>(static_cast<float>(1 / row.temperature));
+  const double factor = static_cast<double>(static_cast<float>(1 / temperature));
   const Tensor scaled = tensor::cpu::scale(in.query, factor);
-  return {tensor::cpu::scale(rounded(scaled), row.temperature), rounded(in.positive), rounded(in.queue)};
+  return {tensor::cpu::scale(rounded(scaled), temperature), rounded(in.positive), rounded(in.queue)};
 }
 
-void expect_tile_products(const Row& row, bool bfloat16_products, const std::string& what) {
-  const Inputs in = to(inputs_of(row), DType::float32);
-  const Inputs reference = bfloat16_products ? rounded_inputs(row) : to(in, DType::float64);
-  const auto actual =
-      tensor::cpu::info_nce(in.query, in.positive, in.queue,
-                            {.temperature = row.temperature, .bfloat16_products = bfloat16_products}, true);
-  const auto expected = run(reference, row.temperature);
+// Loss, gradient and top1 by tile products against the definition in float64 on the numbers as they round.
+void expect_tile_products(const Inputs& from, double temperature, bool bfloat16_products,
+                          const std::string& what) {
+  const Inputs in = to(from, DType::float32);
+  const Inputs reference = bfloat16_products ? rounded(in, temperature) : to(in, DType::float64);
+  const auto call = [&](bool want_grad) {
+    return tensor::cpu::info_nce(in.query, in.positive, in.queue,
+                                 {.temperature = temperature, .bfloat16_products = bfloat16_products},
+                                 want_grad);
+  };
+  const auto actual = call(true);
+  const auto expected = run(reference, temperature);
   expect_close(actual.loss, expected.loss, {1e-5, 1e-5}, what + ": loss");
+  expect_close(actual.top1, expected.top1, {1e-6, 0}, what + ": top1");
   // The softmax weights are rounded, and the gradient has the positive as it was.
-  const double size = 1 / (row.temperature * static_cast<double>(row.rows));
+  const double size = 1 / (temperature * static_cast<double>(in.query.size(0)));
   const Tolerance tolerance = bfloat16_products ? Tolerance{1e-2, 4e-3 * size} : Tolerance{1e-4, 1e-5 * size};
   expect_close(actual.grad_query, expected.grad_query, tolerance, what + ": gradient");
+  expect_same_bits(call(false).loss, actual.loss, what + ": loss without gradient");
+}
+
+// On every path in bfloat16, and in float32 where that goes by tiles: other paths have float32 products of
+// vectors, which the other tests are of.
+void expect_on_every_tile_path(const Inputs& in, double temperature, const std::string& what) {
+  on_every_tile_path([&](const std::string& path) {
+    expect_tile_products(in, temperature, true, path + ", " + what + ", bfloat16");
+    if (tensor::cpu::tile_path() == tensor::cpu::TilePath::amx_emulated)
+      expect_tile_products(in, temperature, false, path + ", " + what + ", float32");
+  });
 }
 
 TEST(InfoNce, ByTilesOnEveryPath) {
+  const std::vector<Row> many = {{"one key of many rows", 130, 1, 6},
+                                 {"a part of a tile", 128, 45, 40},
+                                 {"no keys of many rows", 129, 0, 4},
+                                 {"cold", 140, 1500, 32, 0.02}};
+  for (const auto* rows : {&kSmall, &kLarge, &many})
+    for (const Row& row : *rows) expect_on_every_tile_path(inputs_of(row), row.temperature, row.name);
+}
+
+// Scores grow from key to key: by so much within a block that weights relative to what was before would leave
+// the range of numbers, by less, or not at all. Queries of either sign, so that some shrink instead.
+TEST(InfoNce, ScoresGrowOnTheWayOfTiles) {
+  const std::int64_t rows = 130;
+  const std::int64_t keys = 1800;
+  for (const double growth : {0.0, 3.0, 30.0, 300.0, 1000.0}) {
+    Inputs in{random_tensor({rows, 2}, 1, {1, 2}), random_tensor({rows, 2}, 2), Tensor::zeros({keys, 2}, {DType::float64, {}})};
+    for (std::int64_t i = 0; i < rows * 2; i += 3) in.query.data<double>()[i] *= -1;
+    for (std::int64_t j = 0; j < keys; ++j) {
+      in.queue.data<double>()[j * 2] = growth * double(j) / double(keys);
+      in.queue.data<double>()[j * 2 + 1] = j % 7 == 0 ? 0.5 : -0.25;
+    }
+    expect_on_every_tile_path(in, 1, "growth of " + std::to_string(growth));
+  }
+}
+
+TEST(InfoNce, TilesLoseNoNan) {
   on_every_tile_path([](const std::string& path) {
-    for (const auto* rows : {&kSmall, &kLarge})
-      for (const Row& row : *rows) {
-        const std::string what = path + ", " + row.name;
-        expect_tile_products(row, true, what + ", bfloat16");
-        // Other paths have float32 products of vectors: the other tests.
-        if (tensor::cpu::tile_path() == tensor::cpu::TilePath::amx_emulated)
-          expect_tile_products(row, false, what + ", float32");
+    for (const bool bfloat16_products : {true, false})
+      for (const std::int64_t at : {0, 5, 700 * 5 + 1, 1203 * 5 - 2}) {
+        auto in = to(inputs_of({"", 130, 1203, 5}), DType::float32);
+        in.queue.data<float>()[at] = NAN;
+        const auto out = tensor::cpu::info_nce(in.query, in.positive, in.queue,
+                                               {.bfloat16_products = bfloat16_products}, true);
+        EXPECT_TRUE(std::isnan(out.loss.item())) << path << ", " << at;
+        EXPECT_TRUE(std::isnan(out.grad_query.data<float>()[129 * 5])) << path << ", " << at;
       }
   });
 }

@@ -24,12 +24,6 @@ DCL_AVX512_BF16 inline __m512i take_pairs(EvenOdd& rows) {
   return pairs;
 }
 
-DCL_AVX512_BF16 inline __m256i take_rounded(__m512& x) {
-  const auto rounded = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x));
-  x = _mm512_sub_ps(x, widen(rounded));
-  return rounded;
-}
-
 DCL_AVX512_BF16 inline __m512 low_pairs(__m512 a, __m512 b) {
   return _mm512_castpd_ps(_mm512_maskz_unpacklo_pd(kAllDoubles, _mm512_castps_pd(a), _mm512_castps_pd(b)));
 }

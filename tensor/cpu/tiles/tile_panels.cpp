@@ -42,29 +42,37 @@ TilePanels::TilePanels(const PanelSize& size)
 
 TilePanels TilePanels::from_columns(const PanelSize& size, const float* matrix) {
   TilePanels result(size);
-  const std::int64_t depth = size.taps * size.channels;
-  fill_blocks(size, Order::along_panels, result.values_,
+  result.fill_from_columns(matrix);
+  return result;
+}
+
+void TilePanels::fill_from_columns(const float* matrix) {
+  const std::int64_t depth = size_.taps * size_.channels;
+  fill_blocks(size_, Order::along_panels, values_,
               [&](std::int64_t panel, std::int64_t tap, std::int64_t channel, const PackedBlock& block) {
-                pack_columns(matrix + panel * kTileCols * depth + tap * size.channels + channel, depth,
+                pack_columns(matrix + panel * kTileCols * depth + tap * size_.channels + channel, depth,
                              block);
               });
-  return result;
 }
 
 TilePanels TilePanels::from_rows(const PanelSize& size, const TapRows& rows) {
   TilePanels result(size);
-  fill_blocks(size, Order::across_panels, result.values_,
+  result.fill_from_rows(rows);
+  return result;
+}
+
+void TilePanels::fill_from_rows(const TapRows& rows) {
+  fill_blocks(size_, Order::across_panels, values_,
               [&](std::int64_t panel, std::int64_t tap, std::int64_t channel, const PackedBlock& block) {
                 std::array<const float*, kBlockDepth> from;
                 for (std::int64_t p = 0; p < block.depth; ++p) {
-                  const std::int64_t at = tap * size.channels + channel + p;
+                  const std::int64_t at = tap * size_.channels + channel + p;
                   const std::int64_t row = at % rows.channels * rows.all_taps +
                                            rows.taps[static_cast<std::size_t>(at / rows.channels)];
-                  from[static_cast<std::size_t>(p)] = rows.matrix + row * size.cols + panel * kTileCols;
+                  from[static_cast<std::size_t>(p)] = rows.matrix + row * size_.cols + panel * kTileCols;
                 }
                 pack_rows(from.data(), block);
               });
-  return result;
 }
 
 }  // namespace dcl::tensor::cpu

@@ -29,10 +29,14 @@ struct TapRows {
 
 class TilePanels {
  public:
+  /// Room for them, to be filled, again and again if need be.
+  explicit TilePanels(const PanelSize& size);
   /// Element (tap, channel, col) is matrix[(col·taps + tap)·channels + channel]: its columns lie in memory.
   static TilePanels from_columns(const PanelSize& size, const float* matrix);
   /// Row t·channels + o of the operand is row o·all_taps + taps[t] of matrix [channels·all_taps, cols].
   static TilePanels from_rows(const PanelSize& size, const TapRows& rows);
+  void fill_from_columns(const float* matrix);
+  void fill_from_rows(const TapRows& rows);
 
   const PanelSize& size() const { return size_; }
   const bfloat16* panel(std::int64_t i) const { return values_ + i * size_.panel_numbers(); }
@@ -42,8 +46,6 @@ class TilePanels {
   }
 
  private:
-  explicit TilePanels(const PanelSize& size);
-
   PanelSize size_;
   Tensor storage_;
   bfloat16* values_;
