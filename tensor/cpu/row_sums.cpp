@@ -57,8 +57,13 @@ void add_row(std::int64_t n, const T* x, T* sum) {
 }
 
 template <class T>
+void divide(std::int64_t n, const T* HWY_RESTRICT x, Compute<T> by, T* HWY_RESTRICT y) {
+  for (std::int64_t c = 0; c < n; ++c) y[c] = static_cast<T>(widened(x[c]) / by);
+}
+
+template <class T>
 const RowSums<T>& sums_of() {
-  static constexpr RowSums<T> all{dot<T>, add_rows<T>, add_row<T>};
+  static constexpr RowSums<T> all{dot<T>, add_rows<T>, add_row<T>, divide<T>};
   return all;
 }
 

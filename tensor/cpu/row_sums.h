@@ -1,5 +1,6 @@
-// Sums along, across and of rows of a matrix, compiled for several instruction sets; the best one for this
-// processor is chosen at run time. What is added to what does not depend on it, so neither do the bits.
+// Sums along, across and of rows of a matrix, and quotients, compiled for several instruction sets; the best
+// one for this processor is chosen at run time. What is added to what does not depend on it, so neither do
+// the bits.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +18,8 @@ struct RowSums {
   void (*add_rows)(std::int64_t rows, std::int64_t channels, std::int64_t stride, const T* x, double* sums);
   /// sum[c] += x[c] of n numbers, rounded once.
   void (*add_row)(std::int64_t n, const T* x, T* sum);
+  /// y[c] = x[c] / by of n numbers, rounded once.
+  void (*divide)(std::int64_t n, const T* x, Compute<T> by, T* y);
 };
 
 /// T is float, double or bfloat16 (whose sums are of float).

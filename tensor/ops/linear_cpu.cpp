@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 
 #include "tensor/cpu/features.h"
 #include "tensor/cpu/gemm.h"
@@ -27,6 +28,9 @@ bool few_rows(const LinearSizes& s, DType dtype) {
 constexpr std::int64_t kGrain = 1 << 16;
 // Threads do not share the cache lines of a row.
 constexpr std::int64_t kPanel = 64;
+// Columns of a gradient that are summed beside each other, out of the way of a first-level cache in which
+// rows of 2,048 numbers share one set.
+constexpr std::int64_t kSumCols = 128;
 
 template <class T>
 RowsOf<T> rows_of(T* data, std::int64_t stride) {
@@ -60,12 +64,17 @@ Tensor few_rows_backward_x(const LinearSizes& s, const Tensor& grad_y, const Ten
   const auto& kernels = few_rows_kernels(grad_y.dtype() == DType::bfloat16);
   const auto* w = weight.data<float>();
   auto* out = grad_x.data<float>();
-  parallel_for(divide_up(s.in, kPanel), kGrain / (kPanel * s.out) + 1,
+  parallel_for(divide_up(s.in, kSumCols), kGrain / (kSumCols * s.out) + 1,
                [&](std::int64_t first, std::int64_t last) {
-                 const std::int64_t begin = first * kPanel;
-                 kernels.backward_x(s.rows, s.out, std::min(last * kPanel, s.in) - begin,
-                                    rows_of(floats.data<float>(), s.out), rows_of(w + begin, s.in),
-                                    rows_of(out + begin, s.in));
+                 constexpr std::int64_t kStride = kSumCols + 16;
+                 alignas(64) std::array<float, kFewRows * kStride> sums;
+                 for (std::int64_t i = first * kSumCols; i < std::min(last * kSumCols, s.in); i += kSumCols) {
+                   const std::int64_t cols = std::min(kSumCols, s.in - i);
+                   kernels.backward_x(s.rows, s.out, cols, rows_of(floats.data<float>(), s.out),
+                                      rows_of(w + i, s.in), rows_of(sums.data(), kStride));
+                   for (std::int64_t row = 0; row < s.rows; ++row)
+                     std::copy_n(sums.data() + row * kStride, cols, out + row * s.in + i);
+                 }
                });
   return grad_x;
 }

@@ -42,10 +42,14 @@ constexpr std::int64_t lanes_of(D d) {
 
 // Rows of w that are multiplied at a time: with eight of x 24 of 32 registers hold sums, or all 16.
 constexpr int kOuts = HWY_TARGET == HWY_AVX3 ? 3 : 2;
+// Of them so many numbers, copied to where they stay in the first-level cache: rows of a power of two lie on
+// one set of it.
+constexpr std::int64_t kDepth = 2048;
+using Copy = RowsOf<const float>;
 
-// Running sums of rows of x times rows of w.
-template <bool rounded, int rows, int outs>
-void dots(std::int64_t in, RowsOf<const float> x, RowsOf<const float> w, RowsOf<float> y) {
+// Running sums of rows of x times rows of w; y grows by them unless they are the `first`.
+template <int rows, int outs>
+void dots(std::int64_t in, RowsOf<const float> x, Copy w, RowsOf<float> y, bool first) {
   const Wide d;
   constexpr std::int64_t lanes = lanes_of(Wide());
   hn::Vec<Wide> sums[outs][rows];
@@ -57,7 +61,7 @@ void dots(std::int64_t in, RowsOf<const float> x, RowsOf<const float> w, RowsOf<
   for (; i + lanes <= in; i += lanes) {
     hn::Vec<Wide> weight[outs];
 #pragma GCC unroll 4
-    for (int o = 0; o < outs; ++o) weight[o] = load_weight<rounded>(d, w.data + o * w.stride + i);
+    for (int o = 0; o < outs; ++o) weight[o] = hn::Load(d, w.data + o * w.stride + i);
 #pragma GCC unroll 8
     for (int m = 0; m < rows; ++m) {
       const auto value = hn::LoadU(d, x.data + m * x.stride + i);
@@ -65,13 +69,12 @@ void dots(std::int64_t in, RowsOf<const float> x, RowsOf<const float> w, RowsOf<
       for (int o = 0; o < outs; ++o) sums[o][m] = hn::MulAdd(value, weight[o], sums[o][m]);
     }
   }
-  const One one;
   for (int o = 0; o < outs; ++o)
     for (int m = 0; m < rows; ++m) {
       float sum = hn::GetLane(hn::SumOfLanes(d, sums[o][m]));
-      for (std::int64_t j = i; j < in; ++j)
-        sum += x.data[m * x.stride + j] * hn::GetLane(load_weight<rounded>(one, w.data + o * w.stride + j));
-      y.data[m * y.stride + o] = sum;
+      for (std::int64_t j = i; j < in; ++j) sum += x.data[m * x.stride + j] * w.data[o * w.stride + j];
+      float& to = y.data[m * y.stride + o];
+      to = first ? sum : to + sum;
     }
 }
 
@@ -80,13 +83,13 @@ HWY_INLINE RowsOf<T> from_row(RowsOf<T> all, std::int64_t row) {
   return {all.data + row * all.stride, all.stride};
 }
 
-template <bool rounded, int outs>
-void dots_of_rows(std::int64_t rows, std::int64_t in, RowsOf<const float> x, RowsOf<const float> w,
-                  RowsOf<float> y) {
+template <int outs>
+void dots_of_rows(std::int64_t rows, std::int64_t in, RowsOf<const float> x, Copy w, RowsOf<float> y,
+                  bool first) {
   std::int64_t m = 0;
-  for (; m + 8 <= rows; m += 8) dots<rounded, 8, outs>(in, from_row(x, m), w, from_row(y, m));
-  for (; m + 4 <= rows; m += 4) dots<rounded, 4, outs>(in, from_row(x, m), w, from_row(y, m));
-  for (; m < rows; ++m) dots<rounded, 1, outs>(in, from_row(x, m), w, from_row(y, m));
+  for (; m + 8 <= rows; m += 8) dots<8, outs>(in, from_row(x, m), w, from_row(y, m), first);
+  for (; m + 4 <= rows; m += 4) dots<4, outs>(in, from_row(x, m), w, from_row(y, m), first);
+  for (; m < rows; ++m) dots<1, outs>(in, from_row(x, m), w, from_row(y, m), first);
 }
 
 // Rows that are read beside each other look to the processor like no stream.
@@ -94,16 +97,36 @@ HWY_INLINE void prefetch_rows(RowsOf<const float> w, std::int64_t rows, std::int
   for (std::int64_t o = 0; o < rows; ++o) prefetch_to_l2(w.data + o * w.stride, in);
 }
 
-// A few rows of w at a time stay in the first-level cache while x passes by.
+template <bool rounded>
+void copy_weights(const float* HWY_RESTRICT from, std::int64_t n, float* HWY_RESTRICT to) {
+  constexpr std::int64_t lanes = lanes_of(Wide());
+  std::int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) hn::Store(load_weight<rounded>(Wide(), from + i), Wide(), to + i);
+  for (; i < n; ++i) to[i] = hn::GetLane(load_weight<rounded>(One(), from + i));
+}
+
+template <bool rounded, int outs>
+void few_outs(std::int64_t rows, std::int64_t in, RowsOf<const float> x, RowsOf<const float> w,
+              RowsOf<float> y) {
+  constexpr std::int64_t kStride = kDepth + 16;
+  alignas(64) float copy[outs * kStride];
+  for (std::int64_t i = 0; i < in; i += kDepth) {
+    const std::int64_t depth = std::min(kDepth, in - i);
+    for (int o = 0; o < outs; ++o)
+      copy_weights<rounded>(w.data + o * w.stride + i, depth, copy + o * kStride);
+    dots_of_rows<outs>(rows, depth, {x.data + i, x.stride}, {copy, kStride}, y, i == 0);
+  }
+}
+
 template <bool rounded>
 void forward(std::int64_t rows, std::int64_t out, std::int64_t in, RowsOf<const float> x,
              RowsOf<const float> w, RowsOf<float> y) {
   std::int64_t o = 0;
   for (; o + kOuts <= out; o += kOuts) {
     prefetch_rows(from_row(w, o + kOuts), kOuts, in);
-    dots_of_rows<rounded, kOuts>(rows, in, x, from_row(w, o), {y.data + o, y.stride});
+    few_outs<rounded, kOuts>(rows, in, x, from_row(w, o), {y.data + o, y.stride});
   }
-  for (; o < out; ++o) dots_of_rows<rounded, 1>(rows, in, x, from_row(w, o), {y.data + o, y.stride});
+  for (; o < out; ++o) few_outs<rounded, 1>(rows, in, x, from_row(w, o), {y.data + o, y.stride});
 }
 
 // dx[m,i …] grows by `outs` of its terms.

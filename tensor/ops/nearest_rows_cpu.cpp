@@ -1,11 +1,14 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
+#include "tensor/cpu/features.h"
 #include "tensor/cpu/gemm.h"
 #include "tensor/cpu/row_sums.h"
 #include "tensor/cpu/threads.h"
+#include "tensor/ops/linear_kernels.h"
 #include "tensor/ops/nearest_rows.h"
 #include "tensor/ops/nearest_rows_sizes.h"
 
@@ -24,15 +27,29 @@ std::vector<T> inverse_norms(const T* x, std::int64_t rows, std::int64_t channel
   return inverse;
 }
 
+// a·bᵀ [rows_a,rows_b]. Rows are long and few: packing them, as gemm does, costs as much as the product.
+template <class T>
+std::vector<T> products_of(const T* a, const T* b, const NearestRowsSizes& s) {
+  std::vector<T> products(static_cast<std::size_t>(s.rows_a * s.rows_b));
+  if constexpr (std::is_same_v<T, float>) {
+    if (fast_paths()) {
+      few_rows_kernels(false).forward(s.rows_a, s.rows_b, s.channels, {a, s.channels}, {b, s.channels},
+                                      {products.data(), s.rows_b});
+      return products;
+    }
+  }
+  gemm<T>(false, true, s.rows_a, s.rows_b, s.channels, T(1), a, s.channels, b, s.channels, T(0),
+          products.data(), s.rows_b);
+  return products;
+}
+
 // One entry: index[i] and the gap between its two best cosines.
 template <class T>
 double match_entry(const T* a, const T* b, const NearestRowsSizes& s, std::int64_t first,
                    std::int64_t* index) {
   const auto scale_a = inverse_norms(a, s.rows_a, s.channels);
   const auto scale_b = inverse_norms(b, s.rows_b, s.channels);
-  std::vector<T> products(static_cast<std::size_t>(s.rows_a * s.rows_b));
-  gemm<T>(false, true, s.rows_a, s.rows_b, s.channels, T(1), a, s.channels, b, s.channels, T(0),
-          products.data(), s.rows_b);
+  const auto products = products_of(a, b, s);
   double margin = std::numeric_limits<double>::infinity();
   for (std::int64_t i = 0; i < s.rows_a; ++i) {
     T best = -std::numeric_limits<T>::infinity();

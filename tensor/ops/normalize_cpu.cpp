@@ -28,14 +28,14 @@ Tensor normalize(const Tensor& x, double eps) {
   check_normalize(x, eps);
   return dispatch_float(x.dtype(), "normalize", [&]<class T>() {
     const std::int64_t columns = x.size(-1);
-    const auto dot = row_sums<T>().dot;
+    const RowSums<T>& sums = row_sums<T>();
     Tensor y = empty_like(x);
     const T* x_data = x.data<T>();
     T* y_data = y.data<T>();
     for_each_row(x, [&](std::int64_t row) {
-      const double length = std::sqrt(dot(columns, x_data + row, x_data + row));
+      const double length = std::sqrt(sums.dot(columns, x_data + row, x_data + row));
       const T n = static_cast<T>(std::isnan(length) ? length : std::max(length, eps));
-      for (std::int64_t c = 0; c < columns; ++c) y_data[row + c] = x_data[row + c] / n;
+      sums.divide(columns, x_data + row, n, y_data + row);
     });
     return y;
   });

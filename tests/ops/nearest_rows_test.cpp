@@ -48,6 +48,21 @@ TEST(NearestRows, IsTheArgmaxOfTheCosineWithinTheEntry) {
   }
 }
 
+// Products of float32 may prefer a row that is as near but for rounding.
+TEST(NearestRows, FloatsFindARowThatIsAsNear) {
+  for (const auto& r : {Row{2, 49, 50, 33}, Row{1, 13, 49, 2500}, Row{3, 1, 2, 5000}}) {
+    const Tensor a = test::random_tensor({r.entries * r.rows_a, r.channels}, 1);
+    const Tensor b = test::random_tensor({r.entries * r.rows_b, r.channels}, 2);
+    const auto found = cpu::nearest_rows(a.to(DType::float32), b.to(DType::float32), r.entries, true);
+    const auto exact = cpu::nearest_rows(a, b, r.entries, true);
+    for (std::int64_t i = 0; i < a.size(0); ++i)
+      EXPECT_NEAR(cosine(a, i, b, found.index.data<std::int64_t>()[i]),
+                  cosine(a, i, b, exact.index.data<std::int64_t>()[i]), 1e-6)
+          << "row " << i << " of " << r.channels << " channels";
+    EXPECT_NEAR(found.margin.item(), exact.margin.item(), 1e-6);
+  }
+}
+
 TEST(NearestRows, TheFirstOfEqualsWinsAndLengthDoesNotCount) {
   const Tensor a = Tensor::from(std::vector<double>{1, 0}, {1, 2});
   const Tensor b = Tensor::from(std::vector<double>{5, 5, 0.5, 0, 2, 0}, {3, 2});
