@@ -75,13 +75,6 @@ void Variable::bump_version() {
   ++cell_->version;
 }
 
-Tensor Remake::operator()() const {
-  if (state_->made.defined()) return state_->made;
-  Tensor made = state_->make();
-  if (state_->stays == Stays::yes) state_->made = made;
-  return made;
-}
-
 Saved Variable::save() const {
   Saved saved;
   saved.shape_ = shape();

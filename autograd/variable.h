@@ -25,29 +25,9 @@ using Needs = std::vector<bool>;
 /// place.
 using BackwardFunction = std::function<std::vector<Tensor>(Tensor grad_output, const Needs& needs)>;
 
-/// Computes an op's output once more, bit for bit, from what its backward function keeps anyway. Copies share
-/// what they have made. Default-made it stands for "not known how".
-class Remake {
- public:
-  /// Whether the output, made again for the first who asks, stays for the others: until the last copy is
-  /// gone.
-  enum class Stays : bool { no, yes };
-
-  Remake() = default;
-  explicit Remake(std::function<Tensor()> make, Stays stays = Stays::no)
-      : state_(std::make_shared<State>(State{std::move(make), stays, {}})) {}
-
-  explicit operator bool() const { return state_ != nullptr; }
-  Tensor operator()() const;
-
- private:
-  struct State {
-    std::function<Tensor()> make;
-    Stays stays;
-    Tensor made;
-  };
-  std::shared_ptr<State> state_;
-};
+/// Computes an op's output once more, bit for bit, from what its backward function keeps anyway. Empty where
+/// that is not known how.
+using Remake = std::function<Tensor()>;
 
 /// An input that a backward function will want: kept, or, where the op it came from knows how, made again, so
 /// that it need not lie in memory until then (Chen et al., "Training Deep Nets with Sublinear Memory Cost",
@@ -58,7 +38,6 @@ class Saved {
   /// get() for the last time: what nobody else keeps is then the caller's alone (Tensor::is_unique).
   Tensor take() { return remake_ ? remake_() : std::move(value_); }
   const tensor::Shape& shape() const { return shape_; }
-  bool is_made_again() const { return static_cast<bool>(remake_); }
 
  private:
   friend class Variable;

@@ -11,11 +11,11 @@ namespace {
 // Up to how many terms a sum a convolution is made again: cheap for the memory that it fills. ResNet-50's
 // first stage takes a quarter of all activations, and half of that are outputs of 1×1 convolutions of 64
 // channels, which cost 2 % of a step's operations. In bfloat16, where state in float32 is the larger half of
-// the memory and products are cheaper, also those of 128 channels in the second stage and the first layer of
-// all. On a GPU nothing is: its memory is as large as its bandwidth is short.
+// the memory and products are cheaper, also those of 128 channels in the second stage. On a GPU nothing is:
+// its memory is as large as its bandwidth is short.
 std::int64_t most_terms_made_again(const Tensor& y) {
   if (y.device().is_cuda()) return 0;
-  return y.dtype() == tensor::DType::bfloat16 ? 160 : 64;
+  return y.dtype() == tensor::DType::bfloat16 ? 128 : 64;
 }
 
 }  // namespace
@@ -29,10 +29,10 @@ Variable conv2d(const Variable& x, const Variable& weight, const Variable& bias,
       DCL_ON_DEVICE(x.value().device(), conv2d(x.value(), weight.value(), bias_value, params, moments));
   Remake remake;
   if (weight.value().numel() <= most_terms_made_again(y) * weight.value().size(0))
-    remake = Remake([x = x.save(), weight = weight.value(), bias_value, params] {
+    remake = [x = x.save(), weight = weight.value(), bias_value, params] {
       const Tensor x_value = x.get();
       return DCL_ON_DEVICE(x_value.device(), conv2d(x_value, weight, bias_value, params));
-    });
+    };
   return record(
       "conv2d", std::move(y), {x, weight, bias},
       [x = x.save(), weight = weight.value(), params](const Tensor& grad_y, const Needs& needs) {
