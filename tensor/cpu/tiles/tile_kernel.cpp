@@ -22,6 +22,7 @@ std::array<TileKernel, kPaths> make_kernels() {
   avx512.rows = kAvx512Rows;
   avx512.multiply = &multiply_avx512_bf16;
   avx512.any_rows = true;
+  avx512.run = kMaxTileRun;
   avx512.name = "vdpbf16ps";
   TileKernel& emulated = at(TilePath::amx_emulated);
   emulated.rows = 32;
