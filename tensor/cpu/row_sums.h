@@ -18,7 +18,7 @@ struct RowSums {
   void (*add_rows)(std::int64_t rows, std::int64_t channels, std::int64_t stride, const T* x, double* sums);
   /// sum[c] += x[c] of n numbers, rounded once.
   void (*add_row)(std::int64_t n, const T* x, T* sum);
-  /// y[c] = x[c] / by of n numbers, rounded once.
+  /// y[c] = x[c] / by of n numbers, rounded once; x and y do not overlap.
   void (*divide)(std::int64_t n, const T* x, Compute<T> by, T* y);
 };
 

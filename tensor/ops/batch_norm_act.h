@@ -84,8 +84,8 @@ namespace cpu {
 BatchNormResult batch_norm_act(const Tensor& x, const Tensor& weight, const Tensor& bias, RunningStats& stats,
                                const BatchNormParams& params, const Tensor& residual = {},
                                const ChannelMoments& moments = {});
-/// y once more, bit for bit; `residual` as it was. In saved.x's memory where nobody else holds it.
-Tensor batch_norm_act_again(BatchNormSaved saved, const BatchNormParams& params, const Tensor& residual = {});
+/// y without a residual once more, bit for bit. In saved.x's memory where nobody else holds it.
+Tensor batch_norm_act_again(BatchNormSaved saved, const BatchNormParams& params);
 /// Works in place where it is given what nobody else holds (Tensor::is_unique; std::move() it): the gradient
 /// of x takes saved.x's memory, that of the residual grad_y's.
 BatchNormGrads batch_norm_act_backward(Tensor grad_y, BatchNormSaved saved, const BatchNormParams& params,
@@ -97,7 +97,7 @@ namespace cuda {
 BatchNormResult batch_norm_act(const Tensor& x, const Tensor& weight, const Tensor& bias, RunningStats& stats,
                                const BatchNormParams& params, const Tensor& residual = {},
                                const ChannelMoments& moments = {});
-Tensor batch_norm_act_again(BatchNormSaved saved, const BatchNormParams& params, const Tensor& residual = {});
+Tensor batch_norm_act_again(BatchNormSaved saved, const BatchNormParams& params);
 BatchNormGrads batch_norm_act_backward(Tensor grad_y, BatchNormSaved saved, const BatchNormParams& params,
                                        const BatchNormNeeds& needs = {});
 }  // namespace cuda

@@ -178,13 +178,12 @@ BatchNormResult batch_norm_act(const Tensor& x, const Tensor& weight, const Tens
   });
 }
 
-Tensor batch_norm_act_again(BatchNormSaved saved, const BatchNormParams& params, const Tensor& residual) {
-  if (residual.defined()) check_batch_norm_like_x("residual", residual, saved.x);
+Tensor batch_norm_act_again(BatchNormSaved saved, const BatchNormParams& params) {
   return dispatch_activation(saved.x.dtype(), "batch_norm_act", [&]<class X>() {
     const Parts parts(saved.x, params.training ? params.groups : 1);
     Tensor y = saved.x.is_unique() ? saved.x : empty_like(saved.x);
-    count_work({0, bytes_of({&saved.x, &residual, &y})});
-    if (y.numel() > 0) apply<X>(parts, saved, residual, params.relu, y);
+    count_work({0, bytes_of({&saved.x, &y})});
+    if (y.numel() > 0) apply<X>(parts, saved, {}, params.relu, y);
     return y;
   });
 }

@@ -188,12 +188,11 @@ BatchNormResult batch_norm_act(const Tensor& x, const Tensor& weight, const Tens
   });
 }
 
-Tensor batch_norm_act_again(BatchNormSaved saved, const BatchNormParams& params, const Tensor& residual) {
-  if (residual.defined()) check_batch_norm_like_x("residual", residual, saved.x);
+Tensor batch_norm_act_again(BatchNormSaved saved, const BatchNormParams& params) {
   return dispatch_activation(saved.x.dtype(), "batch_norm_act", [&]<class X>() {
     Tensor y = saved.x.is_unique() ? saved.x : empty_like(saved.x);
-    count_work({0, bytes_of({&saved.x, &residual, &y})});
-    if (y.numel() > 0) apply_to<X>(saved, params.training ? params.groups : 1, residual, params.relu, y);
+    count_work({0, bytes_of({&saved.x, &y})});
+    if (y.numel() > 0) apply_to<X>(saved, params.training ? params.groups : 1, {}, params.relu, y);
     return y;
   });
 }

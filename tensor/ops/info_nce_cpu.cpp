@@ -19,8 +19,8 @@ namespace {
 constexpr std::int64_t kRows = 400;       // queries of a block
 constexpr std::int64_t kKeys = 512;       // keys of a block: large products pack their operands less often
 constexpr std::int64_t kPartKeys = 2048;  // keys of a part, at least
-constexpr std::int64_t kSplitRows = 128;  // queries for which keys are split
-constexpr std::int64_t kTasks = 32;       // wanted, so that threads are busy for the same time
+constexpr std::int64_t kLeastSplitRows = 128;  // queries from which on keys are split
+constexpr std::int64_t kTasks = 32;            // wanted, so that threads are busy for the same time
 
 // The work is cut into blocks of queries by parts of the queue, each a task that leaves a maximum, a sum and
 // a weighted sum for each of its queries. The cuts depend on the sizes only, and so do the bits.
@@ -64,7 +64,7 @@ struct Arguments {
 bool by_tiles(const Arguments& in) {
   if (in.bfloat16_products) return true;
   const bool amx = tile_path() == TilePath::amx || tile_path() == TilePath::amx_emulated;
-  return fast_paths() && amx && in.query.dtype() == DType::float32 && in.query.size(0) >= kSplitRows;
+  return fast_paths() && amx && in.query.dtype() == DType::float32 && in.query.size(0) >= kLeastSplitRows;
 }
 
 // One task. Scores of a block of keys [rows,keys] = query·queueᵀ/T become weights, and the weighted sum of

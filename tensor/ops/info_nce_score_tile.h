@@ -26,11 +26,13 @@ struct ScoreTile {
 };
 
 /// weights[i][j] = e^(scores[i][j] − shift[i]), rounded (T = bfloat16) or split into three parts (float,
-/// tiles/split.h); adds them, as they were before, to lanes.sum. 2^x by the polynomial of degree 5 with the
-/// least relative error, 2e-7. Where avx512_bf16_allowed() (features.h).
+/// tiles/split.h); adds them, as they were before, to lanes.sum. 2^x between whole numbers by the polynomial
+/// of degree 5 with the least relative error; that of e^x is 2e-7 + |x|·2e-8. Where avx512_bf16_allowed()
+/// (features.h).
 template <class T>
 void weigh_tile_avx512(const ScoreTile& tile, ScoreLanes& lanes);
-/// The sums and the largest of each row's lanes, NaN where a score was.
+/// The sums and the largest of each row's lanes. Where a score was NaN the sum is, and the largest means
+/// nothing.
 void join_lanes_avx512(const ScoreLanes& lanes, std::int64_t rows, float* sum, float* largest);
 
 }  // namespace dcl::tensor::cpu

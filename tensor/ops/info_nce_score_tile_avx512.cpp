@@ -22,11 +22,14 @@ using namespace avx512;  // NOLINT: what the kernels are written with
 
 namespace {
 
-// e^x = 2^t with t = x·log2(e) = whole + rest, |rest| <= 1/2; zero in the lanes that are not of the mask.
+// e^x = 2^(whole + rest), |rest| <= 1/2; zero in the lanes that are not of the mask. Below -140 it is zero,
+// also of -infinity; NaN stays.
 DCL_AVX512_BF16 inline __m512 exp_of(__mmask16 mask, __m512 x) {
-  const __m512 t = _mm512_mul_ps(x, _mm512_set1_ps(1.44269504F));
-  const __m512 whole = _mm512_maskz_roundscale_ps(kAll, t, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  const __m512 rest = _mm512_sub_ps(t, whole);
+  const __m512 log2e = _mm512_set1_ps(1.44269504F);
+  x = _mm512_maskz_max_ps(kAll, _mm512_set1_ps(-140.0F), x);
+  const __m512 whole = _mm512_maskz_roundscale_ps(kAll, _mm512_mul_ps(x, log2e),
+                                                  _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __m512 rest = _mm512_fmsub_ps(x, log2e, whole);
   __m512 power = _mm512_set1_ps(1.3264727e-3F);
   for (const float coefficient : {9.6715130e-3F, 5.5507336e-2F, 2.4022242e-1F, 6.9314700e-1F, 1.0F})
     power = _mm512_fmadd_ps(power, rest, _mm512_set1_ps(coefficient));
@@ -66,7 +69,8 @@ DCL_AVX512_BF16 void weigh(const ScoreTile& tile, ScoreLanes& lanes) {
   }
 }
 
-// Lanes of v change places so that, four times, each meets those that it has not met.
+// Lanes of v change places so that, four times, each meets those that it has not met. (GCC 12 warns of its
+// own _mm512_reduce_add_ps and _mm512_reduce_max_ps.)
 template <int step>
 DCL_AVX512_BF16 inline __m512 partners(__m512 v) {
   if constexpr (step == 0) return _mm512_maskz_shuffle_f32x4(kAll, v, v, 0x4E);

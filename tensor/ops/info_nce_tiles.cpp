@@ -49,6 +49,11 @@ struct StripLayout {
   }
 };
 
+template <class T>
+StripLayout<T> strip_layout(std::int64_t height, std::int64_t depth) {
+  return {height, divide_up(depth, kBlockDepth)};
+}
+
 // Where the blocks of both operands begin, for every product of their parts.
 template <class T>
 BlockList blocks_of(const StripLayout<T>& left, const TilePanels& right) {
@@ -86,8 +91,8 @@ struct TileAttention<T>::Scratch {
       : keys(count),
         by_key({1, channels, count, kParts<T>}),
         by_channel({1, count, channels, kParts<T>}),
-        query{height, divide_up(channels, kBlockDepth)},
-        weights{height, divide_up(count, kBlockDepth)},
+        query(strip_layout<T>(height, channels)),
+        weights(strip_layout<T>(height, count)),
         score_blocks(blocks_of(query, by_key)),
         weigh_blocks(blocks_of(weights, by_channel)),
         scores(static_cast<std::size_t>(height * count)),
@@ -127,7 +132,7 @@ template <class T>
 TileAttention<T>::TileAttention(const float* query, std::int64_t rows, std::int64_t channels,
                                 double temperature)
     : rows_(rows), channels_(channels), height_(tile_kernel().rows) {
-  const StripLayout<T> layout{height_, divide_up(channels, kBlockDepth)};
+  const StripLayout<T> layout = strip_layout<T>(height_, channels);
   query_ = Tensor::zeros({divide_up(rows, height_) * layout.numbers()}, {DType::bfloat16, {}});
   std::vector<float> scaled(static_cast<std::size_t>(height_ * channels));
   for (std::int64_t strip = 0; strip * height_ < rows; ++strip) {
@@ -146,8 +151,7 @@ std::int64_t TileAttention<T>::rows_of(std::int64_t strip) const {
 
 template <class T>
 const bfloat16* TileAttention<T>::queries_of(std::int64_t strip) const {
-  const StripLayout<T> layout{height_, divide_up(channels_, kBlockDepth)};
-  return query_.data<bfloat16>() + strip * layout.numbers();
+  return query_.data<bfloat16>() + strip * strip_layout<T>(height_, channels_).numbers();
 }
 
 // By way of all scores of the strip, whose maximum is known before the first exponential.
@@ -173,10 +177,11 @@ void TileAttention<T>::weigh_by_scores(Scratch& scratch, std::int64_t strip, con
 
 // Each row relative to the maximum of the blocks before, or in the first one to that of its first tile, which
 // is as good as that of the block unless scores are so much larger that weights leave the range of numbers.
-// Then, or where it is not a number, false, and nothing is done.
+// Then, or where that cannot be told, false, and nothing is done. (A NaN among the scores is one in the sum.)
 template <class T>
 bool TileAttention<T>::weigh_in_registers(Scratch& scratch, std::int64_t strip, const Sums& sums) const {
-  constexpr float kMostGrowth = 40;  // e^40 = 2e17
+  constexpr float kMostGrowth = 40;         // e^40 = 2e17
+  static_assert(kTileCols == kBlockDepth);  // a tile of scores is a block of weights
   if (!scratch.lanes) return false;
   const std::int64_t rows = rows_of(strip);
   std::array<float, kMaxTileHeight> shift;

@@ -42,14 +42,15 @@ constexpr std::int64_t lanes_of(D d) {
 
 // Rows of w that are multiplied at a time: with eight of x 24 of 32 registers hold sums, or all 16.
 constexpr int kOuts = HWY_TARGET == HWY_AVX3 ? 3 : 2;
-// Of them so many numbers, copied to where they stay in the first-level cache: rows of a power of two lie on
-// one set of it.
+// Numbers of each that are copied at a time to where they stay in the first-level cache: rows of a power of
+// two lie on one set of it.
 constexpr std::int64_t kDepth = 2048;
-using Copy = RowsOf<const float>;
+// That begin at, and lie apart by, multiples of a vector.
+using AlignedRows = RowsOf<const float>;
 
 // Running sums of rows of x times rows of w; y grows by them unless they are the `first`.
 template <int rows, int outs>
-void dots(std::int64_t in, RowsOf<const float> x, Copy w, RowsOf<float> y, bool first) {
+void dots(std::int64_t in, RowsOf<const float> x, AlignedRows w, RowsOf<float> y, bool first) {
   const Wide d;
   constexpr std::int64_t lanes = lanes_of(Wide());
   hn::Vec<Wide> sums[outs][rows];
@@ -84,7 +85,7 @@ HWY_INLINE RowsOf<T> from_row(RowsOf<T> all, std::int64_t row) {
 }
 
 template <int outs>
-void dots_of_rows(std::int64_t rows, std::int64_t in, RowsOf<const float> x, Copy w, RowsOf<float> y,
+void dots_of_rows(std::int64_t rows, std::int64_t in, RowsOf<const float> x, AlignedRows w, RowsOf<float> y,
                   bool first) {
   std::int64_t m = 0;
   for (; m + 8 <= rows; m += 8) dots<8, outs>(in, from_row(x, m), w, from_row(y, m), first);

@@ -1,7 +1,7 @@
 // The three products of a linear layer for a few rows, as the global heads have: weights or their gradient
-// are most of what is read or written, so each is touched once and nothing is packed. Compiled for several
-// instruction sets; the best one for this processor is chosen at run time. Sums are of float32, in an order
-// that depends on the sizes only.
+// are most of what is read or written, so each is read or written once, and not packed into panels. Compiled
+// for several instruction sets; the best one for this processor is chosen at run time. Sums are of float32,
+// in an order that depends on the sizes only.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,7 @@ struct FewRowsKernels {
                           RowsOf<const float> x, RowsOf<float> dw, bool stream);
 };
 
-/// With `rounded` weights are rounded to bfloat16 as they are read.
+/// With `rounded` weights count as rounded to bfloat16.
 const FewRowsKernels& few_rows_kernels(bool rounded);
 
 }  // namespace dcl::tensor::cpu

@@ -27,12 +27,13 @@ std::vector<T> inverse_norms(const T* x, std::int64_t rows, std::int64_t channel
   return inverse;
 }
 
-// a·bᵀ [rows_a,rows_b]. Rows are long and few: packing them, as gemm does, costs as much as the product.
+// a·bᵀ [rows_a,rows_b]. Rows are long and few: packing them, as gemm does, costs as much as the product. Each
+// few rows of b pass by all of a, which has to stay in the second-level cache.
 template <class T>
 std::vector<T> products_of(const T* a, const T* b, const NearestRowsSizes& s) {
   std::vector<T> products(static_cast<std::size_t>(s.rows_a * s.rows_b));
   if constexpr (std::is_same_v<T, float>) {
-    if (fast_paths()) {
+    if (fast_paths() && s.rows_a * s.channels * 4 <= second_level_cache() / 2) {
       few_rows_kernels(false).forward(s.rows_a, s.rows_b, s.channels, {a, s.channels}, {b, s.channels},
                                       {products.data(), s.rows_b});
       return products;

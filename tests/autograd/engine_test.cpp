@@ -305,6 +305,21 @@ TEST(Saved, AConvolutionKeepsNoActivationThatCanBeMadeAgain) {
   EXPECT_TRUE(kernel.grad().defined());
 }
 
+// Up to 64 terms a sum in float32, 128 in bfloat16.
+TEST(Saved, ConvolutionsOfShortSumsAreMadeAgain) {
+  const auto made_again = [](std::int64_t terms, tensor::DType type) {
+    const Variable x(test::random_tensor({1, 2, 2, terms}, 1).to(type), true);
+    const Variable kernel(test::random_tensor({3, 1, 1, terms}, 2).to(tensor::parameter_dtype(type)), true);
+    const Variable y = conv2d(x, kernel);
+    expect_same_bits(y.save().get(), y.value());
+    return !y.save().get().shares_with(y.value());
+  };
+  EXPECT_TRUE(made_again(64, tensor::DType::float32));
+  EXPECT_FALSE(made_again(65, tensor::DType::float32));
+  EXPECT_TRUE(made_again(128, tensor::DType::bfloat16));
+  EXPECT_FALSE(made_again(129, tensor::DType::bfloat16));
+}
+
 // Two residual blocks of one convolution each, in bfloat16: the convolutions are made again, and their batch
 // norms work in place, without a change of any bit.
 TEST(Saved, CheapConvolutionsOfResidualBlocksAreMadeAgain) {

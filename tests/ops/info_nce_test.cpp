@@ -217,7 +217,7 @@ TEST(InfoNce, Errors) {
 }
 
 // Numbers rounded as the op says, in float64 otherwise: the queries times 1/T, the positives and the queue.
-Inputs rounded(const Inputs& in, double temperature) {
+Inputs rounded_inputs(const Inputs& in, double temperature) {
   const auto rounded = [](const Tensor& x) { return x.to(DType::bfloat16).to(DType::float64); };
   const double factor = static_cast<double>(static_cast<float>(1 / temperature));
   const Tensor scaled = tensor::cpu::scale(in.query, factor);
@@ -228,7 +228,7 @@ Inputs rounded(const Inputs& in, double temperature) {
 void expect_tile_products(const Inputs& from, double temperature, bool bfloat16_products,
                           const std::string& what) {
   const Inputs in = to(from, DType::float32);
-  const Inputs reference = bfloat16_products ? rounded(in, temperature) : to(in, DType::float64);
+  const Inputs reference = bfloat16_products ? rounded_inputs(in, temperature) : to(in, DType::float64);
   const auto call = [&](bool want_grad) {
     return tensor::cpu::info_nce(in.query, in.positive, in.queue,
                                  {.temperature = temperature, .bfloat16_products = bfloat16_products},
@@ -245,12 +245,14 @@ void expect_tile_products(const Inputs& from, double temperature, bool bfloat16_
   expect_same_bits(call(false).loss, actual.loss, what + ": loss without gradient");
 }
 
-// On every path in bfloat16, and in float32 where that goes by tiles: other paths have float32 products of
-// vectors, which the other tests are of.
+// On every path in bfloat16, and in float32 where that goes by tiles: with AMX, of 128 queries and more. Else
+// it goes by vectors, which the other tests are of.
 void expect_on_every_tile_path(const Inputs& in, double temperature, const std::string& what) {
   on_every_tile_path([&](const std::string& path) {
     expect_tile_products(in, temperature, true, path + ", " + what + ", bfloat16");
-    if (tensor::cpu::tile_path() == tensor::cpu::TilePath::amx_emulated)
+    const auto used = tensor::cpu::tile_path();
+    const bool amx = used == tensor::cpu::TilePath::amx || used == tensor::cpu::TilePath::amx_emulated;
+    if (amx && in.query.size(0) >= 128)
       expect_tile_products(in, temperature, false, path + ", " + what + ", float32");
   });
 }
@@ -259,6 +261,8 @@ TEST(InfoNce, ByTilesOnEveryPath) {
   const std::vector<Row> many = {{"one key of many rows", 130, 1, 6},
                                  {"a part of a tile", 128, 45, 40},
                                  {"no keys of many rows", 129, 0, 4},
+                                 {"one channel of many rows", 133, 70, 1, 0.5},
+                                 {"odd sizes of many rows", 161, 1100, 5, 0.07},
                                  {"cold", 140, 1500, 32, 0.02}};
   for (const auto* rows : {&kSmall, &kLarge, &many})
     for (const Row& row : *rows) expect_on_every_tile_path(inputs_of(row), row.temperature, row.name);
@@ -266,11 +270,12 @@ TEST(InfoNce, ByTilesOnEveryPath) {
 
 // Scores grow from key to key: by so much within a block that weights relative to what was before would leave
 // the range of numbers, by less, or not at all. Queries of either sign, so that some shrink instead.
-TEST(InfoNce, ScoresGrowOnTheWayOfTiles) {
+TEST(InfoNce, ByTilesAsScoresGrow) {
   const std::int64_t rows = 130;
   const std::int64_t keys = 1800;
   for (const double growth : {0.0, 3.0, 30.0, 300.0, 1000.0}) {
-    Inputs in{random_tensor({rows, 2}, 1, {1, 2}), random_tensor({rows, 2}, 2), Tensor::zeros({keys, 2}, {DType::float64, {}})};
+    Inputs in{random_tensor({rows, 2}, 1, {1, 2}), random_tensor({rows, 2}, 2),
+              Tensor::zeros({keys, 2}, {DType::float64, {}})};
     for (std::int64_t i = 0; i < rows * 2; i += 3) in.query.data<double>()[i] *= -1;
     for (std::int64_t j = 0; j < keys; ++j) {
       in.queue.data<double>()[j * 2] = growth * double(j) / double(keys);
@@ -280,7 +285,7 @@ TEST(InfoNce, ScoresGrowOnTheWayOfTiles) {
   }
 }
 
-TEST(InfoNce, TilesLoseNoNan) {
+TEST(InfoNce, ByTilesNoNanIsLost) {
   on_every_tile_path([](const std::string& path) {
     for (const bool bfloat16_products : {true, false})
       for (const std::int64_t at : {0, 5, 700 * 5 + 1, 1203 * 5 - 2}) {
@@ -289,8 +294,29 @@ TEST(InfoNce, TilesLoseNoNan) {
         const auto out = tensor::cpu::info_nce(in.query, in.positive, in.queue,
                                                {.bfloat16_products = bfloat16_products}, true);
         EXPECT_TRUE(std::isnan(out.loss.item())) << path << ", " << at;
-        EXPECT_TRUE(std::isnan(out.grad_query.data<float>()[129 * 5])) << path << ", " << at;
+        for (std::int64_t row = 0; row < 130; ++row)
+          EXPECT_TRUE(std::isnan(out.grad_query.data<float>()[row * 5 + at % 5])) << path << ", " << at;
       }
+  });
+}
+
+// A key whose scores are -infinity weighs nothing.
+TEST(InfoNce, ByTilesOfMinusInfinity) {
+  on_every_tile_path([](const std::string& path) {
+    auto in = to(inputs_of({"", 37, 1203, 1, 1}), DType::float32);
+    for (std::int64_t i = 0; i < 37; ++i) in.query.data<float>()[i] = 1;
+    const auto loss = [&] {
+      return tensor::cpu::info_nce(in.query, in.positive, in.queue, {.bfloat16_products = true}, false).loss;
+    };
+    for (const std::int64_t at : {0, 700, 1202}) {
+      float& key = in.queue.data<float>()[at];
+      key = -3e38F / 5;  // a score of -3e38 at temperature 0.2
+      const Tensor expected = loss();
+      EXPECT_TRUE(std::isfinite(expected.item())) << path;
+      key = -INFINITY;
+      expect_same_bits(loss(), expected, path);
+      key = -1;
+    }
   });
 }
 

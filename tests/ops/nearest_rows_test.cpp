@@ -67,6 +67,14 @@ TEST(NearestRows, TheFirstOfEqualsWinsAndLengthDoesNotCount) {
   const Tensor a = Tensor::from(std::vector<double>{1, 0}, {1, 2});
   const Tensor b = Tensor::from(std::vector<double>{5, 5, 0.5, 0, 2, 0}, {3, 2});
   EXPECT_EQ(cpu::nearest_rows(a, b, 1).index.item(), 1);
+
+  // The same row everywhere, whichever group of rows its products are made in.
+  const Tensor row = test::random_tensor({1, 2100}, 1).to(DType::float32);
+  Tensor rows = Tensor::empty({8, 2100});
+  for (std::int64_t i = 0; i < rows.numel(); ++i) rows.data<float>()[i] = row.data<float>()[i % 2100];
+  const auto found = cpu::nearest_rows(rows, rows, 1, true);
+  for (std::int64_t i = 0; i < 8; ++i) EXPECT_EQ(found.index.data<std::int64_t>()[i], 0) << i;
+  EXPECT_EQ(found.margin.item(), 0);
 }
 
 TEST(NearestRows, RefusesWhatDoesNotFit) {

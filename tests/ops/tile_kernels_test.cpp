@@ -1,5 +1,5 @@
 // What lies around a product of tiles, each against the simpler way to the same bits: rows split while they
-// are transposed or paired, and runs of tiles stored with their moments.
+// are transposed or paired, pairs that begin a row later, and runs of tiles stored with their moments.
 #include <array>
 #include <cmath>
 #include <string>
@@ -9,12 +9,14 @@
 #include <gtest/gtest.h>
 
 #include "tensor/cpu/features.h"
+#include "tensor/cpu/microkernel.h"
 #include "tensor/cpu/moment_sums.h"
 #include "tensor/cpu/tiles/split.h"
 #include "tensor/cpu/tiles/tile_kernel.h"
 #include "tensor/cpu/tiles/transpose.h"
 #include "tests/ops/op_table.h"
 #include "tests/support/tile_paths.h"
+#include "tests/support/vector_targets.h"
 
 namespace dcl::test {
 namespace {
@@ -83,6 +85,32 @@ TEST(TileRows, AreSplitAsTheyArePaired) {
                            chunk_stride);
     expect_same_bits(actual, expected, std::to_string(cols));
   }
+}
+
+// Against pairs of the rows themselves, from the second one on and zeros behind the last.
+TEST(TileRows, ArePairedARowLater) {
+  on_every_vector_target(
+      [] { return std::string(cpu::microkernel<float>().target); },
+      [](const std::string& target) {
+        const std::int64_t blocks = 3;
+        const Tensor x = random_tensor({blocks * kBlockDepth + 1, 16}, 1).to(DType::bfloat16);
+        Tensor last = x.rows(blocks * kBlockDepth, blocks * kBlockDepth + 1);
+        last.fill(0);
+        const auto pairs_from = [&](std::int64_t first) {
+          Tensor pairs = Tensor::empty({blocks, cpu::kHalfBlock}, {DType::bfloat16, {}});
+          for (std::int64_t block = 0; block < blocks; ++block)
+            cpu::interleave_rows(
+                rows_of(std::as_const(x).data<bfloat16>() + (first + block * kBlockDepth) * 16, kBlockDepth,
+                        16)
+                    .data(),
+                16, pairs.data<bfloat16>() + block * cpu::kHalfBlock, cpu::kHalfBlock);
+          return pairs;
+        };
+        Tensor later = Tensor::full({blocks, cpu::kHalfBlock}, 7, {DType::bfloat16, {}});
+        cpu::pair_a_row_later(pairs_from(0).data<bfloat16>(), blocks * kBlockDepth / 2,
+                              later.data<bfloat16>());
+        expect_same_bits(later, pairs_from(1), target);
+      });
 }
 
 // What follows the sums of a run.

@@ -8,6 +8,7 @@
 
 #include "tensor/cpu/avx512_bf16.h"
 #include "tensor/cpu/features.h"
+#include "tensor/cpu/tiles/split.h"
 #include "tensor/cpu/tiles/tile_targets.h"
 
 namespace dcl::tensor::cpu {
@@ -40,8 +41,6 @@ DCL_AVX512_BF16 inline __m512bh repeat_pair(const bfloat16* from) {
 DCL_AVX512_BF16 inline __m512 load_some(__mmask16 mask, const bfloat16* from) {
   return widen(_mm256_maskz_loadu_epi16(mask, from));
 }
-
-DCL_AVX512_BF16 inline __m256i round_16(__m512 v) { return reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v)); }
 
 template <int rows>
 DCL_AVX512_BF16 void multiply_rows(const TileOperands& o, float* c) {
@@ -118,14 +117,10 @@ DCL_AVX512_BF16 void split_avx512_bf16(const float* x, std::int64_t n, bfloat16*
                                        std::int64_t part_stride) {
   for (std::int64_t i = 0; i < n; i += 16) {
     const __mmask16 mask = first_lanes(n - i);
-    const __m512 value = _mm512_maskz_loadu_ps(mask, x + i);
-    const __m256i hi = round_16(value);
-    const __m512 rest = _mm512_sub_ps(value, widen(hi));
-    const __m256i mid = round_16(rest);
-    const __m256i lo = round_16(_mm512_sub_ps(rest, widen(mid)));
-    _mm256_mask_storeu_epi16(out + i, mask, hi);
-    _mm256_mask_storeu_epi16(out + part_stride + i, mask, mid);
-    _mm256_mask_storeu_epi16(out + 2 * part_stride + i, mask, lo);
+    __m512 value = _mm512_maskz_loadu_ps(mask, x + i);
+#pragma GCC unroll 3
+    for (std::int64_t part = 0; part < kParts<float>; ++part)
+      _mm256_mask_storeu_epi16(out + part * part_stride + i, mask, take_rounded(value));
   }
 }
 

@@ -21,6 +21,28 @@ struct Band {
   std::int64_t row, rows;
 };
 
+/// Walks a band's positions, whose number is (row·images + image)·width + x; x < 0 before the first one.
+class BandCursor {
+ public:
+  BandCursor(std::int64_t images, std::int64_t width, std::int64_t x = 0)
+      : images_(images), width_(width), x_(x) {}
+
+  std::int64_t x() const { return x_; }
+  std::int64_t image() const { return image_; }
+  std::int64_t row() const { return row_; }
+  void advance() {
+    if (++x_ < width_) return;
+    x_ = 0;
+    if (++image_ < images_) return;
+    image_ = 0;
+    ++row_;
+  }
+
+ private:
+  std::int64_t images_, width_;
+  std::int64_t x_, image_ = 0, row_ = 0;
+};
+
 /// Where things lie in copies of bands of at most `images` by `rows`.
 template <class T>
 class PaddedLayout {

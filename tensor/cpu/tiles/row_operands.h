@@ -106,6 +106,14 @@ class PairedRows {
     }
   }
 
+  /// What fill() gives of the same rows without the first one; `rows` is as large.
+  void fill_a_row_later(const PairedRows& rows) {
+    for (std::int64_t part = 0; part < kParts<T>; ++part)
+      for (std::int64_t chunk = 0; chunk < cols_ / 16; ++chunk)
+        pair_a_row_later(rows.values_ + at(part, 0) + chunk * chunk_stride(), pairs_,
+                         values_ + at(part, 0) + chunk * chunk_stride());
+  }
+
   const bfloat16* data() const { return values_; }
   /// A cache line more than the rows fill: else a row's chunks would fall on one set of the first-level
   /// cache.

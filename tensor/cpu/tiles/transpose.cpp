@@ -157,8 +157,24 @@ void interleave(const Bits* const* rows, std::int64_t cols, Bits* out, std::int6
   }
 }
 
+// As numbers of 32 bits: the upper half of each, and the lower half of that sixteen further on.
+void pair_later(const Bits* pairs, std::int64_t count, Bits* out) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::CappedTag<std::uint32_t, 16> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const auto* const from = reinterpret_cast<const std::uint32_t*>(pairs);
+  auto* const to = reinterpret_cast<std::uint32_t*>(out);
+  const std::int64_t last = (count - 1) * 16;
+  std::int64_t i = 0;
+  for (; i < last; i += lanes)
+    hn::StoreU(
+        hn::Or(hn::ShiftRight<16>(hn::LoadU(d, from + i)), hn::ShiftLeft<16>(hn::LoadU(d, from + i + 16))), d,
+        to + i);
+  for (; i < last + 16; i += lanes) hn::StoreU(hn::ShiftRight<16>(hn::LoadU(d, from + i)), d, to + i);
+}
+
 const TransposeKernels& describe() {
-  static constexpr TransposeKernels all{transpose, interleave};
+  static constexpr TransposeKernels all{transpose, interleave, pair_later};
   return all;
 }
 
@@ -180,6 +196,10 @@ void interleave_rows(const bfloat16* const* rows, std::int64_t cols, bfloat16* o
                      std::int64_t chunk_stride) {
   transpose_kernels().interleave(reinterpret_cast<const std::uint16_t* const*>(rows), cols, bits_of(out),
                                  chunk_stride);
+}
+
+void pair_a_row_later(const bfloat16* pairs, std::int64_t count, bfloat16* out) {
+  transpose_kernels().pair_later(bits_of(pairs), count, bits_of(out));
 }
 
 namespace {

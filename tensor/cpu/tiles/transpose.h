@@ -15,7 +15,12 @@ void transpose_rows(const bfloat16* const* rows, std::int64_t cols, bfloat16* ou
 void interleave_rows(const bfloat16* const* rows, std::int64_t cols, bfloat16* out,
                      std::int64_t chunk_stride);
 
-/// The same of float32, split into parts (split.h), each part_stride behind the one before.
+/// Sixteen columns of pairs of rows, which begin a row later: pair k of `out` is row 2k + 1 and row 2k + 2,
+/// the last one row 2·count − 1 and zeros.
+void pair_a_row_later(const bfloat16* pairs, std::int64_t count, bfloat16* out);
+
+/// transpose_rows() and interleave_rows() of float32, split into parts (split.h), each part_stride behind the
+/// one before.
 void transpose_rows(const float* const* rows, std::int64_t cols, bfloat16* out, std::int64_t part_stride);
 void interleave_rows(const float* const* rows, std::int64_t cols, bfloat16* out, std::int64_t chunk_stride,
                      std::int64_t part_stride);

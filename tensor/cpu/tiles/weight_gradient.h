@@ -245,15 +245,10 @@ class CopiedGradient {
     // dy at the positions of the copy's lines, zeros in its padding.
     void pack(std::int64_t piece) {
       const Band band = of_.band(piece);
-      std::int64_t position = 0;
+      BandCursor at(band.images, of_.layout_.width);
       rows_.fill(band.rows * band.images * of_.layout_.width, [&](T*) -> const T* {
-        const std::int64_t q = position % of_.layout_.width;
-        const std::int64_t n = band.image + position / of_.layout_.width % band.images;
-        const std::int64_t p = band.row + position / of_.layout_.width / band.images;
-        ++position;
-        if (q >= dy_.in_w) return nullptr;
-        const T* const row = dy_.x + ((n * dy_.in_h + p) * dy_.in_w + q) * dy_.pixel_stride;
-        prefetch_to_l2(row + kBlockDepth * dy_.pixel_stride, dy_.channels);
+        const T* const row = pixel(dy_, band.image + at.image(), band.row + at.row(), at.x());
+        at.advance();
         return row;
       });
     }
@@ -276,8 +271,21 @@ class CopiedGradient {
           odd_(padded(channels.size()), of.layout_.positions + kBlockDepth) {}
 
     void pack(std::int64_t piece) {
-      fill(of_.band(piece), 0, even_);
-      fill(of_.band(piece), 1, odd_);
+      const Band band = of_.band(piece);
+      const auto& layout = of_.layout_;
+      BandCursor at(band.images, layout.width, -layout.pad);
+      even_.fill(
+          layout.positions,
+          [&](T*) -> const T* {
+            const std::int64_t h = band.row - layout.top + at.row();
+            const T* const row = h < band.row + band.rows + layout.bottom
+                                     ? pixel(x_, band.image + at.image(), h, at.x())
+                                     : nullptr;
+            at.advance();
+            return row;
+          },
+          x_.channels);
+      odd_.fill_a_row_later(even_);
     }
 
    private:
@@ -286,31 +294,10 @@ class CopiedGradient {
       return (channels + kTileCols - 1) / kTileCols * kTileCols;
     }
 
-    // Position 2·pair + `from` is the first of a pair.
-    void fill(const Band& band, std::int64_t from, PairedRows<T>& rows) {
-      const auto& layout = of_.layout_;
-      std::int64_t at = from - layout.pad;
-      rows.fill(
-          layout.positions - from,
-          [&](T*) -> const T* {
-            const std::int64_t position = at++;
-            if (position < 0) return nullptr;
-            const std::int64_t q = position % layout.width;
-            const std::int64_t n = band.image + position / layout.width % band.images;
-            const std::int64_t h = band.row - layout.top + position / layout.width / band.images;
-            if (q >= x_.in_w || h < 0 || h >= x_.in_h || h >= band.row + band.rows + layout.bottom)
-              return nullptr;
-            const T* const row = x_.x + ((n * x_.in_h + h) * x_.in_w + q) * x_.pixel_stride;
-            prefetch_to_l2(row + kBlockDepth * x_.pixel_stride, x_.channels);
-            return row;
-          },
-          x_.channels);
-    }
-
     const CopiedGradient& of_;
     Range channels_;
     Windows<T> x_;
-    PairedRows<T> even_, odd_;
+    PairedRows<T> even_, odd_;  // position 2·pair, or 2·pair + 1, is the first of a pair
   };
 
   void multiply(const Left& dy, const Right& x, std::int64_t piece, WeightAccumulator<T>& tiles,
@@ -335,6 +322,14 @@ class CopiedGradient {
   }
 
  private:
+  // Null outside the picture.
+  static const T* pixel(const Windows<T>& w, std::int64_t image, std::int64_t row, std::int64_t x) {
+    if (x < 0 || x >= w.in_w || row < 0 || row >= w.in_h) return nullptr;
+    const T* const from = w.x + ((image * w.in_h + row) * w.in_w + x) * w.pixel_stride;
+    prefetch_to_l2(from + kBlockDepth * w.pixel_stride, w.channels);
+    return from;
+  }
+
   // Bands that leave room for dy beside the copy in the second-level cache.
   static Band largest_band(const WeightOperands<T>& all) {
     const std::int64_t copy_bytes = second_level_cache() / 8 * 3;
