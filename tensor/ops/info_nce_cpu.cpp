@@ -59,8 +59,8 @@ struct Arguments {
 };
 
 // The tiles' way goes through all queries at once, so that each key is packed once. Six of their products are
-// faster than one of vectors only by AMX, and pay for the parts of each key, written twice, from many rows
-// on.
+// faster than one of vectors only by AMX, where they spare 0.014 ns a number of a key and row, and writing
+// its parts twice takes about 1.3 ns: they pay from about 90 rows on (computed, not measured).
 bool by_tiles(const Arguments& in) {
   if (in.bfloat16_products) return true;
   const bool amx = tile_path() == TilePath::amx || tile_path() == TilePath::amx_emulated;
