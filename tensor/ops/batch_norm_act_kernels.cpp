@@ -32,7 +32,6 @@ namespace {  // several files have kernels of these names
 // The loops over channels are plain, so that the compiler makes them as wide as the instruction set. Sums go
 // over a few rows in registers before they are added to memory, and over all rows of some channels before the
 // next channels, so that what there is one of for each channel stays in L1.
-constexpr std::int64_t kRows = 4;
 constexpr std::int64_t kChannels = kBatchNormChannels;
 
 // body(first, count) for blocks of channels.
@@ -41,14 +40,23 @@ void for_channels(std::int64_t channels, F body) {
   for (std::int64_t c = 0; c < channels; c += kChannels) body(c, std::min(kChannels, channels - c));
 }
 
-// Asks for the numbers that follow some way behind x: rows that are read beside each other look to the
-// processor like no stream.
+// Asks for the line some way behind x: rows that are read beside each other look to the processor like no
+// stream. Never read, so it may lie behind an end.
 template <class X>
-HWY_INLINE void fetch_ahead(const X* x, std::int64_t count) {
-  const char* const begin =
-      reinterpret_cast<const char*>(x) + kBatchNormAheadBytes;  // never read, so it may lie behind
-  for (std::int64_t at = 0; at < count * static_cast<std::int64_t>(sizeof(X)); at += 64)
-    __builtin_prefetch(begin + at);
+HWY_INLINE void fetch_ahead(const X* x) {
+  __builtin_prefetch(reinterpret_cast<const char*>(x) + kBatchNormAheadBytes);
+}
+
+// body(first, last) for a few lines of channels at a time, after ask(c) for the first channel c of each line:
+// more requests at once wait for one another, and the loop for them.
+template <class X, class Ask, class Body>
+HWY_INLINE void by_lines(std::int64_t channels, Ask ask, Body body) {
+  constexpr auto kLine = static_cast<std::int64_t>(64 / sizeof(X));
+  for (std::int64_t first = 0; first < channels; first += kBatchNormLines * kLine) {
+    const std::int64_t last = std::min(first + kBatchNormLines * kLine, channels);
+    for (std::int64_t c = first; c < last; c += kLine) ask(c);
+    body(first, last);
+  }
 }
 
 // Not max(u, 0): NaN has to come through.
@@ -84,14 +92,18 @@ void apply_rows(BatchNormRows size, const X* x_rows, const X* residual_rows, con
       const X* HWY_RESTRICT residual = with_residual ? residual_rows + at : nullptr;
       const bool streams = stream && whole_lines && begins_line(y_rows + at);
       X* y = streams ? row.data() : y_rows + at;
-      fetch_ahead(x, count);
-      if constexpr (with_residual) fetch_ahead(residual, count);
-      DCL_SAME_PLACES  // y may be x
-      for (std::int64_t c = 0; c < count; ++c) {
-        T u = (widened(x[c]) - mean[c]) * scale[c] + bias[c];
-        if constexpr (with_residual) u += widened(residual[c]);
-        y[c] = static_cast<X>(relu ? relu_of(u) : u);
-      }
+      const auto ask = [&](std::int64_t c) {
+        fetch_ahead(x + c);
+        if constexpr (with_residual) fetch_ahead(residual + c);
+      };
+      by_lines<X>(count, ask, [&](std::int64_t from, std::int64_t to) {
+        DCL_SAME_PLACES  // y may be x
+        for (std::int64_t c = from; c < to; ++c) {
+          T u = (widened(x[c]) - mean[c]) * scale[c] + bias[c];
+          if constexpr (with_residual) u += widened(residual[c]);
+          y[c] = static_cast<X>(relu ? relu_of(u) : u);
+        }
+      });
       if (streams) stream_row(row.data(), count, y_rows + at);
     }
   });
@@ -125,15 +137,17 @@ HWY_INLINE X behind_relu(X g, Compute<X> u) {
 
 enum class Mask { none, from_x, from_y };
 
+// Channels [from,to).
 template <Mask mask, int rows, class X, class T = Compute<X>>
-void add_products(std::int64_t channels, std::int64_t stride, const X* grad_y, const X* HWY_RESTRICT x,
-                  const X* HWY_RESTRICT y, const BatchNormAffine<T>& affine, X* grad_residual,
-                  double* HWY_RESTRICT sum_g, double* HWY_RESTRICT sum_gx) {
+HWY_INLINE void add_products(std::int64_t from, std::int64_t to, std::int64_t stride, const X* grad_y,
+                             const X* HWY_RESTRICT x, const X* HWY_RESTRICT y,
+                             const BatchNormAffine<T>& affine, X* grad_residual, double* HWY_RESTRICT sum_g,
+                             double* HWY_RESTRICT sum_gx) {
   const T* HWY_RESTRICT mean = affine.mean;
   const T* HWY_RESTRICT scale = affine.scale;
   const T* HWY_RESTRICT bias = affine.bias;
   DCL_SAME_PLACES  // grad_residual may be grad_y
-  for (std::int64_t c = 0; c < channels; ++c) {
+  for (std::int64_t c = from; c < to; ++c) {
     T s = 0;
     T q = 0;
 #pragma GCC unroll 4
@@ -161,20 +175,26 @@ void reduce_rows(BatchNormRows size, const X* grad_y, const X* x, const X* y,
                  const BatchNormAffine<T>& affine, X* grad_residual, double* sum_g, double* sum_gx) {
   for_channels(size.channels, [&](std::int64_t first, std::int64_t count) {
     const BatchNormAffine<T> of_these{affine.mean + first, affine.scale + first, affine.bias + first};
-    const auto add = [&](auto add_rows, std::int64_t r) {
+    const bool by_y = mask == Mask::from_y;
+    const auto add = [&]<int rows>(std::integral_constant<int, rows>, std::int64_t r) {
       const std::int64_t at = r * size.channels + first;
-      const bool by_y = mask == Mask::from_y;
-      for (std::int64_t i = 0; i < std::min(kRows, size.rows - r); ++i) {
-        fetch_ahead(grad_y + at + i * size.channels, count);
-        fetch_ahead(x + at + i * size.channels, count);
-        if (by_y) fetch_ahead(y + at + i * size.channels, count);
-      }
-      add_rows(count, size.channels, grad_y + at, x + at, by_y ? y + at : nullptr, of_these,
-               by_y ? grad_residual + at : nullptr, sum_g + first, sum_gx + first);
+      const auto ask = [&](std::int64_t c) {
+        for (std::int64_t i = at + c; i < at + c + rows * size.channels; i += size.channels) {
+          fetch_ahead(grad_y + i);
+          fetch_ahead(x + i);
+          if (by_y) fetch_ahead(y + i);
+        }
+      };
+      by_lines<X>(count, ask, [&](std::int64_t from, std::int64_t to) {
+        add_products<mask, rows, X>(from, to, size.channels, grad_y + at, x + at, by_y ? y + at : nullptr,
+                                    of_these, by_y ? grad_residual + at : nullptr, sum_g + first,
+                                    sum_gx + first);
+      });
     };
     std::int64_t r = 0;
-    for (; r + kRows <= size.rows; r += kRows) add(add_products<mask, kRows, X>, r);
-    for (; r < size.rows; ++r) add(add_products<mask, 1, X>, r);
+    for (; r + kBatchNormRows <= size.rows; r += kBatchNormRows)
+      add(std::integral_constant<int, kBatchNormRows>(), r);
+    for (; r < size.rows; ++r) add(std::integral_constant<int, 1>(), r);
   });
 }
 
@@ -183,6 +203,9 @@ void reduce(BatchNormRows size, const X* grad_y, const X* x, const X* y, const B
             bool relu, X* grad_residual, double* sum_g, double* sum_gx) {
   std::fill_n(sum_g, size.channels, 0.0);
   std::fill_n(sum_gx, size.channels, 0.0);
+  if constexpr (std::is_same_v<X, bfloat16>)
+    if (rounds_by_instruction(size))
+      return batch_norm_reduce_avx512_bf16(size, grad_y, x, y, affine, relu, grad_residual, sum_g, sum_gx);
   const auto run = y      ? reduce_rows<Mask::from_y, X>
                    : relu ? reduce_rows<Mask::from_x, X>
                           : reduce_rows<Mask::none, X>;
@@ -207,16 +230,20 @@ void apply_backward_rows(BatchNormRows size, const X* grad_y_rows, const X* x_ro
       const X* x = x_rows + at;
       const bool streams = stream && whole_lines && begins_line(grad_x_rows + at);
       X* grad_x = streams ? row.data() : grad_x_rows + at;
-      fetch_ahead(grad_y, count);
-      fetch_ahead(x, count);
-      DCL_SAME_PLACES  // grad_x may be x
-      for (std::int64_t c = 0; c < count; ++c) {
-        const T d = widened(x[c]) - mean[c];
-        T g = widened(grad_y[c]);
-        if constexpr (relu) g = behind_relu(g, d * scale[c] + bias[c]);
-        if constexpr (training) g -= mean_g[c] + d * slope[c];
-        grad_x[c] = static_cast<X>(scale[c] * g);
-      }
+      const auto ask = [&](std::int64_t c) {
+        fetch_ahead(grad_y + c);
+        fetch_ahead(x + c);
+      };
+      by_lines<X>(count, ask, [&](std::int64_t from, std::int64_t to) {
+        DCL_SAME_PLACES  // grad_x may be x
+        for (std::int64_t c = from; c < to; ++c) {
+          const T d = widened(x[c]) - mean[c];
+          T g = widened(grad_y[c]);
+          if constexpr (relu) g = behind_relu(g, d * scale[c] + bias[c]);
+          if constexpr (training) g -= mean_g[c] + d * slope[c];
+          grad_x[c] = static_cast<X>(scale[c] * g);
+        }
+      });
       if (streams) stream_row(row.data(), count, grad_x_rows + at);
     }
   });

@@ -10,9 +10,12 @@
 namespace dcl::tensor::cpu {
 
 /// Channels that are gone through together, so that what there is one of for each stays in the first-level
-/// cache; and how far ahead of them is asked for.
+/// cache; how far ahead of them is asked for, and for how many lines of each row at once.
 inline constexpr std::int64_t kBatchNormChannels = 512;
 inline constexpr std::int64_t kBatchNormAheadBytes = 2048;
+inline constexpr std::int64_t kBatchNormLines = 4;
+/// Rows that `reduce` sums in registers.
+inline constexpr int kBatchNormRows = 4;
 
 /// A run of rows of x.
 struct BatchNormRows {
@@ -61,10 +64,13 @@ struct BatchNormKernels {
                          const BatchNormSlopes<T>& slopes, BatchNormEnd end, X* grad_x);
 };
 
-/// `apply` and `apply_backward` of bfloat16 for multiples of 32 channels, where avx512_bf16_allowed()
-/// (tensor/cpu/features.h).
+/// The three of bfloat16 for multiples of 32 channels, where avx512_bf16_allowed() (tensor/cpu/features.h).
+/// The sums have been set to 0.
 void batch_norm_apply_avx512_bf16(BatchNormRows size, const bfloat16* x, const bfloat16* residual,
                                   const BatchNormAffine<float>& affine, BatchNormEnd end, bfloat16* y);
+void batch_norm_reduce_avx512_bf16(BatchNormRows size, const bfloat16* grad_y, const bfloat16* x,
+                                   const bfloat16* y, const BatchNormAffine<float>& affine, bool relu,
+                                   bfloat16* grad_residual, double* sum_g, double* sum_gx);
 void batch_norm_apply_backward_avx512_bf16(BatchNormRows size, const bfloat16* grad_y, const bfloat16* x,
                                            const BatchNormAffine<float>& affine,
                                            const BatchNormSlopes<float>& slopes, BatchNormEnd end,

@@ -246,14 +246,14 @@ TEST(BatchNormAct, BitsDoNotDependOnThreads) {
   for (std::size_t i = 0; i < one.size(); ++i) expect_same_bits(five[i], one[i]);
 }
 
-// y in evaluation, then the gradients of x and of the residual with the same statistics, in training and in
-// evaluation. x has a NaN in an odd and in an even column, and a number so large that its
-// square would be infinite.
+// y in evaluation, then all gradients with the same statistics, in training and in evaluation. x has a NaN in
+// an odd column and a negative one in an even column, and a number so large that its square would be
+// infinite.
 std::vector<Tensor> bfloat16_results(std::int64_t channels, bool relu, bool with_residual) {
   const Shape shape{2, 9, 7, channels};
   Tensor x = random_tensor(shape, 1).to(DType::bfloat16);
-  for (const std::int64_t at : {channels + 3, 2 * channels + 6})
-    x.data<tensor::bfloat16>()[at] = tensor::bfloat16(NAN);
+  x.data<tensor::bfloat16>()[channels + 3] = tensor::bfloat16(NAN);
+  x.data<tensor::bfloat16>()[2 * channels + 6] = tensor::bfloat16(-NAN);
   x.data<tensor::bfloat16>()[5 * channels + 1] = tensor::bfloat16(-3e30F);
   const Tensor residual = with_residual ? random_tensor(shape, 2).to(DType::bfloat16) : Tensor();
   const Tensor grad_y = random_tensor(shape, 3).to(DType::bfloat16);
@@ -271,8 +271,7 @@ std::vector<Tensor> bfloat16_results(std::int64_t channels, bool relu, bool with
     const auto grads = tensor::cpu::batch_norm_act_backward(
         grad_y, {x, weight, bias, mean, invstd, with_residual ? all[0] : Tensor()},
         {.training = training, .relu = relu});
-    all.push_back(grads.x);
-    all.push_back(grads.residual);
+    all.insert(all.end(), {grads.x, grads.residual, grads.weight, grads.bias});
   }
   return all;
 }
