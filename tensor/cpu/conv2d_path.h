@@ -14,6 +14,10 @@ Conv2dPath conv2d_path(const Conv2dSizes& z);
 /// Where it has been packed before: then what counts of a few tiles' transformed kernels is to read them.
 Conv2dPath prepacked_conv2d_path(const Conv2dSizes& z);
 
+/// The same two in bfloat16, where `packed` stands for tiles.
+Conv2dPath bfloat16_conv2d_path(const Conv2dSizes& z);
+Conv2dPath bfloat16_prepacked_conv2d_path(const Conv2dSizes& z);
+
 /// True where six products by tiles are faster in float32 than `path`, which is that of these sizes.
 bool tiles_pay(const Conv2dSizes& z, Conv2dPath path);
 /// The same of the weight's gradient.

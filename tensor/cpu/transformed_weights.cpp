@@ -1,70 +1,87 @@
 #include "tensor/cpu/transformed_weights.h"
 
+#include <type_traits>
+
 #include "tensor/cpu/microkernel.h"
+#include "tensor/cpu/prefetch.h"
 #include "tensor/cpu/threads.h"
 
 namespace dcl::tensor::cpu {
 
-template <class T>
-TransformedWeights<T>::TransformedWeights(std::int64_t depth, std::int64_t cols)
-    : depth_(depth),
-      cols_(cols),
-      width_(microkernel<T>().cols),
-      storage_(Tensor::empty({panels(), kWinogradPoints, depth, width_}, {dtype_of<T>, {}})),
-      values_(storage_.template data<T>()) {}
+template <class X>
+WeightTransform<X>::WeightTransform(std::int64_t depth, std::int64_t cols, const T* weight, bool backwards)
+    : depth_(depth), cols_(cols), width_(microkernel<T>().cols), weight_(weight), backwards_(backwards) {}
 
-template <class T>
-auto TransformedWeights<T>::taps_of(const T* kernel, std::int64_t distance, bool backwards)
-    -> std::array<const T*, kTaps> {
-  std::array<const T*, kTaps> taps;
-  for (std::int64_t k = 0; k < kTaps; ++k)
-    taps[static_cast<std::size_t>(k)] = kernel + (backwards ? kTaps - 1 - k : k) * distance;
-  return taps;
+template <class X>
+WeightTransform<X> WeightTransform<X>::forward(std::int64_t depth, std::int64_t cols, const T* weight) {
+  return {depth, cols, weight, false};
 }
 
-// Row p of the panel's 36 matrices.
-template <class T>
-void TransformedWeights<T>::transform(std::int64_t panel, std::int64_t p,
-                                      const std::array<const T*, kTaps>& taps) {
-  winograd_kernels<T>().weight(taps.data(), filled(panel),
-                               values_ + (panel * kWinogradPoints * depth_ + p) * width_, depth_ * width_);
+template <class X>
+WeightTransform<X> WeightTransform<X>::backward(std::int64_t depth, std::int64_t cols, const T* weight) {
+  return {depth, cols, weight, true};
 }
 
-// The kernels of a panel are turned, some channels at a time, so that a vector holds neighbouring columns.
-template <class T>
-TransformedWeights<T> TransformedWeights<T>::forward(std::int64_t depth, std::int64_t cols, const T* weight) {
-  TransformedWeights u(depth, cols);
-  constexpr std::int64_t lines = kWinogradChannels;
-  parallel_for(u.panels(), 1, [&](std::int64_t first, std::int64_t last) {
-    Tensor scratch = Tensor::empty({kTaps, lines, u.width_}, {dtype_of<T>, {}});
-    T* const turned = scratch.data<T>();
-    for (std::int64_t panel = first; panel < last; ++panel)
-      for (std::int64_t p = 0; p < depth; p += lines) {
-        for (std::int64_t j = 0; j < u.filled(panel); ++j)
-          for (std::int64_t k = 0; k < kTaps; ++k) {
-            const T* const in = weight + ((panel * u.width_ + j) * kTaps + k) * depth + p;
-            for (std::int64_t i = 0; i < lines; ++i) turned[(k * lines + i) * u.width_ + j] = in[i];
-          }
-        for (std::int64_t i = 0; i < lines; ++i)
-          u.transform(panel, p + i, taps_of(turned + i * u.width_, lines * u.width_, false));
+// Row p of a panel's kernels at tap k begins at weight[...], in one piece or as the columns' first numbers.
+template <class X>
+auto WeightTransform<X>::place(std::int64_t panel, std::int64_t p, std::int64_t k) const -> const T* {
+  if (backwards_) return weight_ + (p * kTaps + kTaps - 1 - k) * cols_ + panel * width_;
+  return weight_ + (panel * width_ * kTaps + k) * depth_ + p;
+}
+
+// Rows [p, p + kLines) of the panel's kernels as `turned` [kTaps,kLines,width]: a vector holds neighbouring
+// columns. Those of the next rows are asked for meanwhile: they lie in pieces of a line or two.
+template <class X>
+void WeightTransform<X>::turn(std::int64_t panel, std::int64_t p, T* turned) const {
+  const std::int64_t cols = filled(panel);
+  const std::int64_t next = p + kLines;
+  for (std::int64_t k = 0; k < kTaps; ++k) {
+    T* const to = turned + k * kLines * width_;
+    if (backwards_) {
+      for (std::int64_t i = 0; i < kLines; ++i) {
+        std::copy_n(place(panel, p + i, k), cols, to + i * width_);
+        if (next < depth_) prefetch_to_l2(place(panel, next + i, k), cols);
       }
-  });
-  return u;
+    } else {
+      microkernel<T>().pack_columns(place(panel, p, k), kTaps * depth_, cols, kLines, to);
+      for (std::int64_t j = 0; j < cols && next < depth_; ++j)
+        prefetch_to_l2(place(panel, next, k) + j * kTaps * depth_, kLines);
+    }
+  }
+  if constexpr (!std::is_same_v<X, T>)
+    for (std::int64_t i = 0; i < kTaps * kLines * width_; ++i) turned[i] = widened(static_cast<X>(turned[i]));
 }
 
-template <class T>
-TransformedWeights<T> TransformedWeights<T>::backward(std::int64_t depth, std::int64_t cols,
-                                                      const T* weight) {
-  TransformedWeights u(depth, cols);
-  parallel_for(u.panels(), 1, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t panel = first; panel < last; ++panel)
-      for (std::int64_t p = 0; p < depth; ++p)
-        u.transform(panel, p, taps_of(weight + p * kTaps * cols + panel * u.width_, cols, true));
-  });
-  return u;
+template <class X>
+void WeightTransform<X>::transform(std::int64_t panel, T* out) const {
+  alignas(64) std::array<T, kTaps * kLines * kMaxTileCols> turned{};
+  for (std::int64_t p = 0; p < depth_; p += kLines) {
+    turn(panel, p, turned.data());
+    for (std::int64_t i = 0; i < kLines; ++i) {
+      std::array<const T*, kTaps> taps;
+      for (std::int64_t k = 0; k < kTaps; ++k)
+        taps[static_cast<std::size_t>(k)] = turned.data() + (k * kLines + i) * width_;
+      winograd_kernels<X>().weight(taps.data(), filled(panel), out + (p + i) * width_, plane());
+    }
+  }
 }
 
+template <class X>
+TransformedWeights<X>::TransformedWeights(const WeightTransform<X>& transform)
+    : sizes_(transform),
+      storage_(Tensor::empty({transform.panels(), kWinogradPoints, transform.plane()}, {dtype_of<T>, {}})),
+      values_(storage_.template data<T>()) {
+  parallel_for(transform.panels(), 1, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t each = first; each < last; ++each)
+      transform.transform(each, values_ + each * kWinogradPoints * transform.plane());
+  });
+}
+
+template class WeightTransform<float>;
+template class WeightTransform<double>;
+template class WeightTransform<bfloat16>;
 template class TransformedWeights<float>;
 template class TransformedWeights<double>;
+template class TransformedWeights<bfloat16>;
 
 }  // namespace dcl::tensor::cpu

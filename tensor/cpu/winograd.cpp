@@ -27,48 +27,84 @@ struct Share {
   std::int64_t first_panel, last_panel;
 };
 
+// How the kernels are transformed, and, where they have been, what came of it.
+template <class X>
+struct Kernels {
+  const WeightTransform<X>& transform;
+  const TransformedWeights<X>* ready = nullptr;
+};
+
+// How a convolution is cut into chunks of tiles and groups of panels.
+struct Cut {
+  bool by_panels;
+  std::int64_t chunks, groups;
+
+  template <class X>
+  Cut(const WinogradTiles& tiles, const WeightTransform<X>& u, bool moments) {
+    const std::int64_t least = divide_up(tiles.total(), tiles_at_once(std::max(u.depth(), u.cols())));
+    // Where there are fewer tiles than channels, the transformed kernels are the larger operand: each task
+    // reads its own part of them, and transforms all tiles of a chunk.
+    by_panels = tiles.total() < u.cols();
+    chunks = by_panels ? least
+                       : std::min(divide_up(tiles.total(), microkernel<Compute<X>>().rows),
+                                  std::max(least, row_tasks(moments)));
+    groups = by_panels ? std::min(u.panels(), dear_tasks()) : column_groups(u.panels(), chunks, moments);
+  }
+};
+
 // One thread's share of a convolution.
-template <class T>
+template <class X>
 class TileRun {
  public:
+  using T = Compute<X>;
+
   /// Of at most `most` tiles at a time.
-  TileRun(const Pictures<const T>& x, std::int64_t padding, const TransformedWeights<T>& u,
-          const Epilogue<T>& epilogue, const Pictures<T>& y, const WinogradTiles& tiles, std::int64_t most)
+  TileRun(const Pictures<const X>& x, std::int64_t padding, const Kernels<X>& kernels,
+          const Epilogue<X>& epilogue, const Pictures<X>& y, const WinogradTiles& tiles, std::int64_t most)
       : x_(x),
         padding_(padding),
-        u_(u),
+        u_(kernels.transform),
+        ready_(kernels.ready),
         epilogue_(epilogue),
         y_(y),
         tiles_(tiles),
-        stride_(u.depth() + kPadding),
-        outside_(Tensor::zeros({std::max(u.depth(), u.width())}, {dtype_of<T>, {}})),
-        nowhere_(Tensor::empty({u.width()}, {dtype_of<T>, {}})),
+        stride_(u_.depth() + kPadding),
+        outside_(Tensor::zeros({std::max(u_.depth(), u_.width())}, {dtype_of<X>, {}})),
+        nowhere_(Tensor::empty({u_.width()}, {dtype_of<X>, {}})),
+        no_bias_(Tensor::zeros({u_.width()}, {dtype_of<T>, {}})),
         v_plane_(winograd_plane<T>(most * stride_)),
-        m_plane_(winograd_plane<T>(most * u.width())),
+        m_plane_(winograd_plane<T>(most * u_.width())),
         v_(Tensor::empty({kWinogradPoints, v_plane_}, {dtype_of<T>, {}})),
-        m_(Tensor::empty({kWinogradPoints, m_plane_}, {dtype_of<T>, {}})) {}
+        m_(Tensor::empty({kWinogradPoints, m_plane_}, {dtype_of<T>, {}})),
+        panel_(Tensor::empty({kWinogradPoints, ready_ == nullptr ? u_.plane() : 0}, {dtype_of<T>, {}})) {}
 
   void run(const Share& share) {
     T* const v = v_.template data<T>();
-    const T* const zeros = outside_.template data<T>();
+    const X* const zeros = outside_.template data<X>();
     // Shares of the same tiles differ in their panels only.
     if (share.begin != transformed_)
       for (std::int64_t t = share.begin; t < share.end; ++t)
-        winograd_kernels<T>().input(tiles_.pixels<kWinogradIn>(x_, t, padding_, zeros).data(), u_.depth(),
+        winograd_kernels<X>().input(tiles_.pixels<kWinogradIn>(x_, t, padding_, zeros).data(), u_.depth(),
                                     v + (t - share.begin) * stride_, v_plane_);
     transformed_ = share.begin;
     for (std::int64_t panel = share.first_panel; panel < share.last_panel; ++panel) {
-      multiply(panel, share.end - share.begin);
+      multiply(matrices(panel), share.end - share.begin);
       write(panel, share);
     }
   }
 
  private:
-  using TilePixels = std::array<T*, kWinogradOut * kWinogradOut>;
+  using TilePixels = std::array<X*, kWinogradOut * kWinogradOut>;
+
+  const T* matrices(std::int64_t panel) {
+    if (ready_ != nullptr) return ready_->panel(panel);
+    u_.transform(panel, panel_.template data<T>());
+    return panel_.template data<T>();
+  }
 
   // m = v · u for the columns of a panel, in strips of about the same height.
-  void multiply(std::int64_t panel, std::int64_t count) {
-    const TileEnd<T> overwrite{.bias = std::as_const(outside_).template data<T>()};
+  void multiply(const T* u, std::int64_t count) {
+    const TileEnd<T> overwrite{.bias = std::as_const(no_bias_).template data<T>()};
     const std::int64_t strips = divide_up(count, kernel_.rows);
     std::array<T*, kMaxTileRows> rows;
     for (std::int64_t point = 0; point < kWinogradPoints; ++point)
@@ -78,7 +114,7 @@ class TileRun {
         T* const out = m_.template data<T>() + point * m_plane_ + t * u_.width();
         for (std::int64_t i = 0; i < height; ++i) rows[static_cast<std::size_t>(i)] = out + i * u_.width();
         kernel_.run_rows[static_cast<std::size_t>(height)](
-            v_.template data<T>() + point * v_plane_ + t * stride_, stride_, u_.matrix(panel, point),
+            v_.template data<T>() + point * v_plane_ + t * stride_, stride_, u + point * u_.plane(),
             u_.depth(), overwrite, rows.data());
       }
   }
@@ -88,19 +124,19 @@ class TileRun {
     const auto panel_of = [&]<class P>(P* data) {
       return Pictures<P>{data + column, y_.h, y_.w, y_.channels};
     };
-    WinogradEnd<T> end{.bias = epilogue_.bias == nullptr ? nullptr : epilogue_.bias + column,
+    WinogradEnd<X> end{.bias = epilogue_.bias == nullptr ? nullptr : epilogue_.bias + column,
                        .relu = epilogue_.relu};
     for (std::int64_t t = share.begin; t < share.end; ++t) {
       // Pixels of a tile that hangs over the edge go nowhere.
       const TilePixels pixels =
-          tiles_.pixels<kWinogradOut>(panel_of(y_.data), t, 0, nowhere_.template data<T>());
-      std::array<const T*, kWinogradOut * kWinogradOut> residual;
+          tiles_.pixels<kWinogradOut>(panel_of(y_.data), t, 0, nowhere_.template data<X>());
+      std::array<const X*, kWinogradOut * kWinogradOut> residual;
       if (epilogue_.residual != nullptr) {
         residual = tiles_.pixels<kWinogradOut>(panel_of(epilogue_.residual), t, 0,
-                                               std::as_const(outside_).template data<T>());
+                                               std::as_const(outside_).template data<X>());
         end.residual = residual.data();
       }
-      winograd_kernels<T>().output(m_.template data<T>() + (t - share.begin) * u_.width(), m_plane_,
+      winograd_kernels<X>().output(m_.template data<T>() + (t - share.begin) * u_.width(), m_plane_,
                                    u_.filled(panel), end, pixels.data());
       if (epilogue_.moments != nullptr) add_moments(pixels, panel, share.part, t - share.begin);
     }
@@ -109,48 +145,49 @@ class TileRun {
   // Of the pixels of a tile that the picture has.
   void add_moments(const TilePixels& pixels, std::int64_t panel, std::int64_t part,
                    std::int64_t index) const {
-    std::array<const T*, kWinogradOut * kWinogradOut> rows;
+    std::array<const X*, kWinogradOut * kWinogradOut> rows;
     const auto end = std::copy_if(pixels.begin(), pixels.end(), rows.begin(),
-                                  [&](const T* pixel) { return pixel != nowhere_.template data<T>(); });
+                                  [&](const X* pixel) { return pixel != nowhere_.template data<X>(); });
     epilogue_.moments->add(part, index, epilogue_.first_channel + panel * u_.width(),
-                           TileRows<T>{rows.data(), end - rows.begin(), u_.filled(panel)});
+                           TileRows<X>{rows.data(), end - rows.begin(), u_.filled(panel)});
   }
 
   const Microkernel<T>& kernel_ = microkernel<T>();
-  Pictures<const T> x_;
+  Pictures<const X> x_;
   std::int64_t padding_;
-  const TransformedWeights<T>& u_;
-  Epilogue<T> epilogue_;
-  Pictures<T> y_;
+  const WeightTransform<X>& u_;
+  const TransformedWeights<X>* ready_;
+  Epilogue<X> epilogue_;
+  Pictures<X> y_;
   WinogradTiles tiles_;
   std::int64_t stride_;
-  Tensor outside_, nowhere_;
+  Tensor outside_, nowhere_, no_bias_;
   std::int64_t v_plane_, m_plane_;
-  Tensor v_, m_;
+  Tensor v_, m_, panel_;
   std::int64_t transformed_ = -1;  // first tile of what is in v
 };
 
-template <class T>
-void run_tiles(const Pictures<const T>& x, std::int64_t padding, const TransformedWeights<T>& u,
-               const Epilogue<T>& epilogue, const Pictures<T>& y, const WinogradTiles& tiles) {
+template <class X>
+void run_tiles(const Pictures<const X>& x, std::int64_t padding, const Kernels<X>& kernels,
+               const Epilogue<X>& epilogue, const Pictures<X>& y, const WinogradTiles& tiles) {
   if (tiles.total() == 0) return;
-  const std::int64_t least = divide_up(tiles.total(), tiles_at_once(std::max(u.depth(), u.cols())));
-  // Where there are fewer tiles than channels, the transformed kernels are the larger operand: each task
-  // reads its own part of them, and transforms all tiles of a chunk.
-  const bool by_panels = tiles.total() < u.cols();
-  const std::int64_t chunks = by_panels ? least
-                                        : std::min(divide_up(tiles.total(), microkernel<T>().rows),
-                                                   std::max(least, row_tasks(epilogue.moments != nullptr)));
-  const std::int64_t groups = by_panels ? std::min(u.panels(), dear_tasks())
-                                        : column_groups(u.panels(), chunks, epilogue.moments != nullptr);
-  if (epilogue.moments != nullptr) epilogue.moments->set_parts(chunks);
-  parallel_items(chunks * groups, [&](Items& items) {
-    TileRun<T> run(x, padding, u, epilogue, y, tiles, divide_up(tiles.total(), chunks));
+  const auto& u = kernels.transform;
+  const bool moments = epilogue.moments != nullptr;
+  const Cut cut(tiles, u, moments);
+  // A panel that one task reads once is better transformed by it, and never written to memory: all of them
+  // are four times as large as the kernels.
+  if (kernels.ready == nullptr && !(cut.by_panels && cut.chunks == 1)) {
+    const TransformedWeights<X> all(u);
+    return run_tiles<X>(x, padding, {u, &all}, epilogue, y, tiles);
+  }
+  if (moments) epilogue.moments->set_parts(cut.chunks);
+  parallel_items(cut.chunks * cut.groups, [&](Items& items) {
+    TileRun<X> run(x, padding, kernels, epilogue, y, tiles, divide_up(tiles.total(), cut.chunks));
     for (std::int64_t task = 0; items.take(task);) {
-      const std::int64_t chunk = task / groups;
-      const std::int64_t group = task % groups;
-      run.run({tiles.total() * chunk / chunks, tiles.total() * (chunk + 1) / chunks, chunk,
-               u.panels() * group / groups, u.panels() * (group + 1) / groups});
+      const std::int64_t chunk = task / cut.groups;
+      const std::int64_t group = task % cut.groups;
+      run.run({tiles.total() * chunk / cut.chunks, tiles.total() * (chunk + 1) / cut.chunks, chunk,
+               u.panels() * group / cut.groups, u.panels() * (group + 1) / cut.groups});
     }
   });
 }
@@ -178,36 +215,44 @@ bool winograd_pays(const Conv2dSizes& z) {
   return z.in_channels >= 32 && z.out_channels >= 32 && here * 10 <= direct * 6;
 }
 
-template <class T>
-void conv2d_winograd(const Conv2dSizes& z, const T* x, const T* weight, const Epilogue<T>& end, T* y) {
-  conv2d_winograd<T>(z, x, TransformedWeights<T>::forward(z.in_channels, z.out_channels, weight), end, y);
-}
+namespace {
 
-template <class T>
-void conv2d_winograd(const Conv2dSizes& z, const T* x, const TransformedWeights<T>& weight,
-                     const Epilogue<T>& epilogue, T* y) {
-  run_tiles<T>({x, z.in_h, z.in_w, z.in_channels}, z.params.padding, weight, epilogue,
+template <class X>
+void forward(const Conv2dSizes& z, const X* x, const Kernels<X>& kernels, const Epilogue<X>& end, X* y) {
+  run_tiles<X>({x, z.in_h, z.in_w, z.in_channels}, z.params.padding, kernels, end,
                {y, z.out_h, z.out_w, z.out_channels}, {z.batch, z.out_h, z.out_w});
 }
 
+}  // namespace
+
+template <class X>
+void conv2d_winograd(const Conv2dSizes& z, const X* x, const Compute<X>* weight, const Epilogue<X>& end,
+                     X* y) {
+  forward<X>(z, x, {WeightTransform<X>::forward(z.in_channels, z.out_channels, weight)}, end, y);
+}
+
+template <class X>
+void conv2d_winograd(const Conv2dSizes& z, const X* x, const TransformedWeights<X>& weight,
+                     const Epilogue<X>& end, X* y) {
+  forward<X>(z, x, {weight.sizes(), &weight}, end, y);
+}
+
 // A convolution of dy with the kernels turned round and their channels exchanged.
-template <class T>
-void conv2d_backward_input_winograd(const Conv2dSizes& z, const T* dy, const T* weight, T* dx) {
-  const auto u = TransformedWeights<T>::backward(z.out_channels, z.in_channels, weight);
-  run_tiles<T>({dy, z.out_h, z.out_w, z.out_channels}, 2 - z.params.padding, u, {},
+template <class X>
+void conv2d_backward_input_winograd(const Conv2dSizes& z, const X* dy, const Compute<X>* weight, X* dx) {
+  const auto u = WeightTransform<X>::backward(z.out_channels, z.in_channels, weight);
+  run_tiles<X>({dy, z.out_h, z.out_w, z.out_channels}, 2 - z.params.padding, {u}, {},
                {dx, z.in_h, z.in_w, z.in_channels}, {z.batch, z.in_h, z.in_w});
 }
 
-template void conv2d_winograd<float>(const Conv2dSizes&, const float*, const TransformedWeights<float>&,
-                                     const Epilogue<float>&, float*);
-template void conv2d_winograd<double>(const Conv2dSizes&, const double*, const TransformedWeights<double>&,
-                                      const Epilogue<double>&, double*);
-template void conv2d_winograd<float>(const Conv2dSizes&, const float*, const float*, const Epilogue<float>&,
-                                     float*);
-template void conv2d_backward_input_winograd<float>(const Conv2dSizes&, const float*, const float*, float*);
-template void conv2d_winograd<double>(const Conv2dSizes&, const double*, const double*,
-                                      const Epilogue<double>&, double*);
-template void conv2d_backward_input_winograd<double>(const Conv2dSizes&, const double*, const double*,
-                                                     double*);
+#define DCL_WINOGRAD(X)                                                                                      \
+  template void conv2d_winograd<X>(const Conv2dSizes&, const X*, const TransformedWeights<X>&,               \
+                                   const Epilogue<X>&, X*);                                                  \
+  template void conv2d_winograd<X>(const Conv2dSizes&, const X*, const Compute<X>*, const Epilogue<X>&, X*); \
+  template void conv2d_backward_input_winograd<X>(const Conv2dSizes&, const X*, const Compute<X>*, X*)
+DCL_WINOGRAD(float);
+DCL_WINOGRAD(double);
+DCL_WINOGRAD(bfloat16);
+#undef DCL_WINOGRAD
 
 }  // namespace dcl::tensor::cpu

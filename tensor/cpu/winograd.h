@@ -19,18 +19,20 @@ bool winograd_fits(const Conv2dSizes& z);
 bool winograd_pays(const Conv2dSizes& z);
 
 // As the functions of the same names in tensor/ops/conv2d.h, on arrays whose sizes have been checked. Each
-// overwrites all of its result. T is float or double.
+// overwrites all of its result. X is float, double or bfloat16; then products are of float32, what comes out
+// is rounded once, and weights are rounded to bfloat16 before they are transformed.
 
-template <class T>
-void conv2d_winograd(const Conv2dSizes& z, const T* x, const T* weight, const Epilogue<T>& end, T* y);
-template <class T>
-void conv2d_backward_input_winograd(const Conv2dSizes& z, const T* dy, const T* weight, T* dx);
-template <class T>
-void conv2d_backward_weight_winograd(const Conv2dSizes& z, const T* dy, const T* x, T* dweight);
+template <class X>
+void conv2d_winograd(const Conv2dSizes& z, const X* x, const Compute<X>* weight, const Epilogue<X>& end,
+                     X* y);
+template <class X>
+void conv2d_backward_input_winograd(const Conv2dSizes& z, const X* dy, const Compute<X>* weight, X* dx);
+template <class X>
+void conv2d_backward_weight_winograd(const Conv2dSizes& z, const X* dy, const X* x, Compute<X>* dweight);
 
 /// conv2d_winograd with kernels that have been transformed before.
-template <class T>
-void conv2d_winograd(const Conv2dSizes& z, const T* x, const TransformedWeights<T>& weight,
-                     const Epilogue<T>& epilogue, T* y);
+template <class X>
+void conv2d_winograd(const Conv2dSizes& z, const X* x, const TransformedWeights<X>& weight,
+                     const Epilogue<X>& end, X* y);
 
 }  // namespace dcl::tensor::cpu

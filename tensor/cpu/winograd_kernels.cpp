@@ -119,6 +119,40 @@ struct Matrices {
   };
 };
 
+template <class Tag, class T>
+HWY_INLINE hn::Vec<Tag> load(Tag d, const T* from) {
+  return hn::LoadU(d, from);
+}
+
+template <class Tag, class V>
+HWY_INLINE void store(Tag d, V v, hn::TFromD<Tag>* to) {
+  hn::StoreU(v, d, to);
+}
+
+// The bits of bfloat16 are the upper half of a float's.
+template <class Tag>
+HWY_INLINE hn::Vec<Tag> load(Tag d, const bfloat16* from) {
+  const hn::Rebind<std::uint16_t, Tag> halves;
+  const hn::RebindToUnsigned<Tag> words;
+  const auto bits = hn::LoadU(halves, reinterpret_cast<const std::uint16_t*>(from));
+  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(words, bits)));
+}
+
+// As bfloat16(float).
+template <class Tag, class V>
+HWY_INLINE void store(Tag /*d*/, V v, bfloat16* to) {
+  const hn::Rebind<std::uint16_t, Tag> halves;
+  const hn::RebindToUnsigned<Tag> words;
+  const auto bits = hn::BitCast(words, v);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(words, 1));
+  const auto nearest = hn::Add(bits, hn::Add(odd, hn::Set(words, 0x7FFF)));
+  const auto quiet = hn::Or(bits, hn::Set(words, 0x400000));
+  const auto is_nan = hn::RebindMask(words, hn::IsNaN(v));
+  const auto upper = hn::ShiftRight<16>(hn::IfThenElse(is_nan, quiet, nearest));
+  hn::StoreU(hn::DemoteTo(halves, hn::BitCast(hn::RebindToSigned<Tag>(), upper)), halves,
+             reinterpret_cast<std::uint16_t*>(to));
+}
+
 // out = M in Mᵀ for the vector of channels at c. load(i, j) reads in[i][j], store(i, j, v) writes out[i][j].
 template <class T, class Matrix, class Load, class Store>
 HWY_INLINE void both_sides(Load load, Store store) {
@@ -144,20 +178,19 @@ HWY_INLINE void both_sides(Load load, Store store) {
 }
 
 // From pixels (or taps) to the 36 planes.
-template <class T, class Matrix>
-HWY_INLINE void to_planes(const T* const* pixels, std::int64_t channels, T* planes, std::int64_t plane) {
+template <class Matrix, class X, class T>
+HWY_INLINE void to_planes(const X* const* pixels, std::int64_t channels, T* planes, std::int64_t plane) {
   const hn::ScalableTag<T> d;
   for (std::int64_t c = 0; c < channels; c += HWY_LANES(T))
-    both_sides<T, Matrix>([&](int i, int j)
-                              HWY_ATTR { return hn::LoadU(d, pixels[i * Matrix::kIn + j] + c); },
+    both_sides<T, Matrix>([&](int i, int j) HWY_ATTR { return load(d, pixels[i * Matrix::kIn + j] + c); },
                           [&](int i, int j, auto v)
                               HWY_ATTR { hn::StoreU(v, d, planes + (i * Matrix::kOut + j) * plane + c); });
 }
 
 // And back.
-template <class T, class Matrix>
+template <class Matrix, class X, class T>
 HWY_INLINE void from_planes(const T* planes, std::int64_t plane, std::int64_t channels,
-                            const WinogradEnd<T>& end, T* const* pixels) {
+                            const WinogradEnd<X>& end, X* const* pixels) {
   const hn::ScalableTag<T> d;
   for (std::int64_t c = 0; c < channels; c += HWY_LANES(T)) {
     const auto added = end.bias != nullptr ? hn::LoadU(d, end.bias + c) : hn::Zero(d);
@@ -166,49 +199,50 @@ HWY_INLINE void from_planes(const T* planes, std::int64_t plane, std::int64_t ch
                           [&](int i, int j, auto v) HWY_ATTR {
                             const int at = i * Matrix::kOut + j;
                             auto sum = hn::Add(v, added);
-                            if (end.residual != nullptr)
-                              sum = hn::Add(sum, hn::LoadU(d, end.residual[at] + c));
+                            if (end.residual != nullptr) sum = hn::Add(sum, load(d, end.residual[at] + c));
                             if (end.relu) sum = hn::IfThenZeroElse(hn::Lt(sum, hn::Zero(d)), sum);
-                            hn::StoreU(sum, d, pixels[at] + c);
+                            store(d, sum, pixels[at] + c);
                           });
   }
 }
 
-template <class T>
-void input(const T* const* pixels, std::int64_t channels, T* v, std::int64_t plane) {
-  to_planes<T, typename Matrices<T>::Input>(pixels, channels, v, plane);
+template <class X, class T = Compute<X>>
+void input(const X* const* pixels, std::int64_t channels, T* v, std::int64_t plane) {
+  to_planes<typename Matrices<T>::Input>(pixels, channels, v, plane);
 }
 
-template <class T>
-void output(const T* m, std::int64_t plane, std::int64_t channels, const WinogradEnd<T>& end,
-            T* const* pixels) {
-  from_planes<T, typename Matrices<T>::Output>(m, plane, channels, end, pixels);
+template <class X, class T = Compute<X>>
+void output(const T* m, std::int64_t plane, std::int64_t channels, const WinogradEnd<X>& end,
+            X* const* pixels) {
+  from_planes<typename Matrices<T>::Output>(m, plane, channels, end, pixels);
 }
 
 template <class T>
 void weight(const T* const* taps, std::int64_t channels, T* u, std::int64_t plane) {
-  to_planes<T, typename Matrices<T>::Weight>(taps, channels, u, plane);
+  to_planes<typename Matrices<T>::Weight>(taps, channels, u, plane);
 }
 
-template <class T>
-void output_gradient(const T* const* pixels, std::int64_t channels, T* v, std::int64_t plane) {
-  to_planes<T, typename Matrices<T>::OutputGradient>(pixels, channels, v, plane);
+template <class X, class T = Compute<X>>
+void output_gradient(const X* const* pixels, std::int64_t channels, T* v, std::int64_t plane) {
+  to_planes<typename Matrices<T>::OutputGradient>(pixels, channels, v, plane);
 }
 
 template <class T>
 void weight_gradient(const T* u, std::int64_t plane, std::int64_t channels, T* const* taps) {
-  from_planes<T, typename Matrices<T>::WeightGradient>(u, plane, channels, {}, taps);
+  from_planes<typename Matrices<T>::WeightGradient>(u, plane, channels, WinogradEnd<T>(), taps);
 }
 
-template <class T>
-const WinogradKernels<T>& kernels() {
-  static constexpr WinogradKernels<T> all{input<T>, output<T>, weight<T>, output_gradient<T>,
+template <class X>
+const WinogradKernels<X>& kernels() {
+  using T = Compute<X>;
+  static constexpr WinogradKernels<X> all{input<X>, output<X>, weight<T>, output_gradient<X>,
                                           weight_gradient<T>};
   return all;
 }
 
 const WinogradKernels<float>& float_kernels() { return kernels<float>(); }
 const WinogradKernels<double>& double_kernels() { return kernels<double>(); }
+const WinogradKernels<bfloat16>& bfloat16_kernels() { return kernels<bfloat16>(); }
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
@@ -220,6 +254,8 @@ namespace dcl::tensor::cpu {
 
 DCL_VECTOR_DISPATCH(float_kernels, template <> const WinogradKernels<float>& winograd_kernels<float>())
 DCL_VECTOR_DISPATCH(double_kernels, template <> const WinogradKernels<double>& winograd_kernels<double>())
+DCL_VECTOR_DISPATCH(bfloat16_kernels,
+                    template <> const WinogradKernels<bfloat16>& winograd_kernels<bfloat16>())
 
 }  // namespace dcl::tensor::cpu
 #endif  // HWY_ONCE

@@ -9,11 +9,13 @@
 // Convolution for Deep Neural Networks", 2020, on why).
 //
 // All work on rows of `channels` numbers, a multiple of kWinogradChannels; what is indexed by the 36 points
-// lies `plane` elements apart. Compiled for several instruction sets, chosen at run time. T is float or
-// double.
+// lies `plane` elements apart. Compiled for several instruction sets, chosen at run time. X is the type of
+// the pixels, float, double or bfloat16; the transforms and what they give are in Compute<X>.
 #pragma once
 
 #include <cstdint>
+
+#include "tensor/dtype.h"
 
 namespace dcl::tensor::cpu {
 
@@ -23,29 +25,30 @@ inline constexpr std::int64_t kWinogradPoints = 36;  // multiplications a tile
 inline constexpr std::int64_t kWinogradChannels = 16;
 
 /// How a tile of the result is stored; see Epilogue.
-template <class T>
+template <class X>
 struct WinogradEnd {
-  const T* bias = nullptr;             // [channels], or none
-  const T* const* residual = nullptr;  // of the 16 pixels, or none
+  const Compute<X>* bias = nullptr;    // [channels], or none
+  const X* const* residual = nullptr;  // of the 16 pixels, or none
   bool relu = false;
 };
 
-template <class T>
+template <class X>
 struct WinogradKernels {
+  using T = Compute<X>;
   /// Bᵀ d B; `pixels` are the 36 of d, row by row.
-  void (*input)(const T* const* pixels, std::int64_t channels, T* v, std::int64_t plane);
-  /// act(Aᵀ m A + bias + residual) to the 16 `pixels`.
-  void (*output)(const T* m, std::int64_t plane, std::int64_t channels, const WinogradEnd<T>& end,
-                 T* const* pixels);
+  void (*input)(const X* const* pixels, std::int64_t channels, T* v, std::int64_t plane);
+  /// act(Aᵀ m A + bias + residual) to the 16 `pixels`, rounded once.
+  void (*output)(const T* m, std::int64_t plane, std::int64_t channels, const WinogradEnd<X>& end,
+                 X* const* pixels);
   /// G g Gᵀ; `taps` are the 9 of g.
   void (*weight)(const T* const* taps, std::int64_t channels, T* u, std::int64_t plane);
   /// A d Aᵀ, the transpose of `output`; `pixels` are 16 of the result's gradient.
-  void (*output_gradient)(const T* const* pixels, std::int64_t channels, T* v, std::int64_t plane);
+  void (*output_gradient)(const X* const* pixels, std::int64_t channels, T* v, std::int64_t plane);
   /// Gᵀ u G, the transpose of `weight`.
   void (*weight_gradient)(const T* u, std::int64_t plane, std::int64_t channels, T* const* taps);
 };
 
-template <class T>
-const WinogradKernels<T>& winograd_kernels();
+template <class X>
+const WinogradKernels<X>& winograd_kernels();
 
 }  // namespace dcl::tensor::cpu

@@ -19,10 +19,12 @@ constexpr std::int64_t kTilesAtOnce = 256;
 // Longest sum in registers.
 constexpr std::int64_t kDepth = 128;
 
-template <class T>
+template <class X>
 class WeightGradient {
  public:
-  WeightGradient(const Conv2dSizes& z, const T* dy, const T* x)
+  using T = Compute<X>;
+
+  WeightGradient(const Conv2dSizes& z, const X* dy, const X* x)
       : z_(z),
         tiles_(z.batch, z.out_h, z.out_w),
         dy_{dy, z.out_h, z.out_w, z.out_channels},
@@ -32,7 +34,8 @@ class WeightGradient {
         most_(std::min(kTilesAtOnce, tiles_.total())),
         d_stride_(z.out_channels + kPadding),
         v_stride_(panels_ * kernel_.cols + kPadding),
-        zeros_(Tensor::zeros({std::max({z.in_channels, z.out_channels, kernel_.cols})}, options)),
+        outside_(Tensor::zeros({std::max(z.in_channels, z.out_channels)}, {dtype_of<X>, {}})),
+        zeros_(Tensor::zeros({kernel_.cols}, options)),
         d_plane_(winograd_plane<T>(most_ * d_stride_)),
         v_plane_(winograd_plane<T>(most_ * v_stride_)),
         d_(Tensor::empty({kWinogradPoints, d_plane_}, options)),
@@ -57,14 +60,14 @@ class WeightGradient {
   static constexpr TensorOptions options{dtype_of<T>, {}};
 
   void transform(std::int64_t begin, std::int64_t end) {
-    const T* const zeros = std::as_const(zeros_).template data<T>();
+    const X* const zeros = std::as_const(outside_).template data<X>();
     T* const d = d_.template data<T>();
     T* const v = v_.template data<T>();
     parallel_for(end - begin, 4, [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t t = first; t < last; ++t) {
-        winograd_kernels<T>().output_gradient(tiles_.pixels<kWinogradOut>(dy_, begin + t, 0, zeros).data(),
+        winograd_kernels<X>().output_gradient(tiles_.pixels<kWinogradOut>(dy_, begin + t, 0, zeros).data(),
                                               z_.out_channels, d + t * d_stride_, d_plane_);
-        winograd_kernels<T>().input(
+        winograd_kernels<X>().input(
             tiles_.pixels<kWinogradIn>(x_, begin + t, z_.params.padding, zeros).data(), z_.in_channels,
             v + t * v_stride_, v_plane_);
       }
@@ -105,7 +108,7 @@ class WeightGradient {
         std::array<T*, kTaps> taps;
         for (std::int64_t k = 0; k < kTaps; ++k)
           taps[static_cast<std::size_t>(k)] = dweight + (o * kTaps + k) * z_.in_channels;
-        winograd_kernels<T>().weight_gradient(sums_.template data<T>() + o * row,
+        winograd_kernels<X>().weight_gradient(sums_.template data<T>() + o * row,
                                               strips_ * kernel_.narrow_rows * row, z_.in_channels,
                                               taps.data());
       }
@@ -115,22 +118,24 @@ class WeightGradient {
   const Microkernel<T>& kernel_ = microkernel<T>();
   const Conv2dSizes& z_;
   WinogradTiles tiles_;
-  Pictures<const T> dy_, x_;
+  Pictures<const X> dy_, x_;
   std::int64_t strips_, panels_, most_, d_stride_, v_stride_;
-  Tensor zeros_;
+  Tensor outside_, zeros_;
   std::int64_t d_plane_, v_plane_;
   Tensor d_, v_, sums_;
 };
 
 }  // namespace
 
-template <class T>
-void conv2d_backward_weight_winograd(const Conv2dSizes& z, const T* dy, const T* x, T* dweight) {
-  WeightGradient<T>(z, dy, x).run(dweight);
+template <class X>
+void conv2d_backward_weight_winograd(const Conv2dSizes& z, const X* dy, const X* x, Compute<X>* dweight) {
+  WeightGradient<X>(z, dy, x).run(dweight);
 }
 
 template void conv2d_backward_weight_winograd<float>(const Conv2dSizes&, const float*, const float*, float*);
 template void conv2d_backward_weight_winograd<double>(const Conv2dSizes&, const double*, const double*,
                                                       double*);
+template void conv2d_backward_weight_winograd<bfloat16>(const Conv2dSizes&, const bfloat16*, const bfloat16*,
+                                                        float*);
 
 }  // namespace dcl::tensor::cpu

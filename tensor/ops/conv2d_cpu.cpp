@@ -137,13 +137,18 @@ struct Tiles<float> {
 template <class T>
 using Forward = void(const Conv2dSizes&, const T*, const Compute<T>*, const Epilogue<T>&, T*);
 
+// In bfloat16, where the plain path is not taken.
+bool by_winograd(const Conv2dSizes& z) { return bfloat16_conv2d_path(z) == Conv2dPath::winograd; }
+
 template <class T>
 Forward<T>* forward_of(const Conv2dSizes& z) {
-  if constexpr (std::is_same_v<T, bfloat16>)
+  if constexpr (std::is_same_v<T, bfloat16>) {
+    if (by_winograd(z)) return &conv2d_winograd<bfloat16>;
     return &conv2d_tiles<bfloat16>;
-  else
+  } else {
     return choose<T, Forward<T>*>(z, &tiles_pay, &conv2d_plain<T>, &conv2d_fast<T>, &conv2d_winograd<T>,
                                   Tiles<T>::forward);
+  }
 }
 
 // bfloat16 without tiles: the float32 convolution of the rounded numbers, rounded.
@@ -184,7 +189,9 @@ Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape
     if (conv2d_path(z) == Conv2dPath::plain)
       return conv2d_backward_input(dy.to(DType::float32), rounded(weight), x_shape, params)
           .to(DType::bfloat16);
-    conv2d_backward_input_tiles(z, dy.data<bfloat16>(), weight.data<float>(), dx.data<bfloat16>());
+    const auto run =
+        by_winograd(z) ? &conv2d_backward_input_winograd<bfloat16> : &conv2d_backward_input_tiles<bfloat16>;
+    run(z, dy.data<bfloat16>(), weight.data<float>(), dx.data<bfloat16>());
     return dx;
   }
   dispatch_float(dy.dtype(), "conv2d_backward_input", [&]<class T>() {
@@ -203,7 +210,9 @@ Tensor conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Shape& we
   if (dy.dtype() == DType::bfloat16) {
     if (conv2d_path(z) == Conv2dPath::plain)
       return conv2d_backward_weight(dy.to(DType::float32), x.to(DType::float32), weight_shape, params);
-    conv2d_backward_weight_tiles(z, dy.data<bfloat16>(), x.data<bfloat16>(), dweight.data<float>());
+    const auto run =
+        by_winograd(z) ? &conv2d_backward_weight_winograd<bfloat16> : &conv2d_backward_weight_tiles<bfloat16>;
+    run(z, dy.data<bfloat16>(), x.data<bfloat16>(), dweight.data<float>());
     return dweight;
   }
   dispatch_float(dy.dtype(), "conv2d_backward_weight", [&]<class T>() {

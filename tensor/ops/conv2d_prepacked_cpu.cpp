@@ -43,6 +43,23 @@ void finish(const Tensor& sums, const cpu::Epilogue<T>& end, Tensor& y) {
   }
 }
 
+// A weight's transformed kernels, made when they are first wanted.
+template <class T>
+class TransformedOnce {
+ public:
+  const cpu::TransformedWeights<T>& of(const Tensor& weight) {
+    std::call_once(once_, [&] {
+      kernels_.emplace(
+          cpu::WeightTransform<T>::forward(weight.size(3), weight.size(0), weight.data<Compute<T>>()));
+    });
+    return *kernels_;
+  }
+
+ private:
+  std::once_flag once_;
+  std::optional<cpu::TransformedWeights<T>> kernels_;
+};
+
 }  // namespace
 
 template <class T>
@@ -61,7 +78,7 @@ class PackedConv2d::FormsOf final : public Forms {
       case cpu::Conv2dPath::packed:
         return cpu::conv2d_fast<T>(z, x.data<T>(), packed(z.params.groups), epilogue, y.data<T>());
       case cpu::Conv2dPath::winograd:
-        return cpu::conv2d_winograd<T>(z, x.data<T>(), transformed(), epilogue, y.data<T>());
+        return cpu::conv2d_winograd<T>(z, x.data<T>(), transformed_.of(weight_), epilogue, y.data<T>());
     }
   }
 
@@ -72,22 +89,15 @@ class PackedConv2d::FormsOf final : public Forms {
     return packed_;
   }
 
-  const cpu::TransformedWeights<T>& transformed() {
-    std::call_once(transformed_once_, [&] {
-      transformed_ = cpu::TransformedWeights<T>::forward(weight_.size(3), weight_.size(0), weight_.data<T>());
-    });
-    return *transformed_;
-  }
-
   // The formula, one part after the other: the reference of the other two.
   void run_plain(const Conv2dSizes& z, const Tensor& x, const cpu::Epilogue<T>& end, Tensor& y) const {
     finish<T>(cpu::conv2d(x, weight_, bias_, z.params), end, y);
   }
 
   const Tensor weight_, bias_;
-  std::once_flag packed_once_, transformed_once_;
+  std::once_flag packed_once_;
   std::vector<cpu::PackedMatrix<T>> packed_;
-  std::optional<cpu::TransformedWeights<T>> transformed_;
+  TransformedOnce<T> transformed_;
   cpu::TileWeight<float> tiles_;  // of T float
 };
 
@@ -97,15 +107,26 @@ class PackedConv2d::Bfloat16Forms final : public Forms {
 
   void run(const Conv2dSizes& z, const Tensor& x, const End& end, Tensor& y) override {
     const auto epilogue = epilogue_of<bfloat16>(bias_, end);
-    if (cpu::conv2d_path(z) != cpu::Conv2dPath::plain)
-      return tiles_.conv2d(z, x.data<bfloat16>(), epilogue, y.data<bfloat16>());
-    const Tensor rounded = weight_.to(DType::bfloat16).to(DType::float32);
-    finish<bfloat16>(cpu::conv2d(x.to(DType::float32), rounded, bias_, z.params), epilogue, y);
+    switch (cpu::bfloat16_prepacked_conv2d_path(z)) {
+      case cpu::Conv2dPath::plain:
+        return run_plain(z, x, epilogue, y);
+      case cpu::Conv2dPath::packed:
+        return tiles_.conv2d(z, x.data<bfloat16>(), epilogue, y.data<bfloat16>());
+      case cpu::Conv2dPath::winograd:
+        return cpu::conv2d_winograd<bfloat16>(z, x.data<bfloat16>(), transformed_.of(weight_), epilogue,
+                                              y.data<bfloat16>());
+    }
   }
 
  private:
+  void run_plain(const Conv2dSizes& z, const Tensor& x, const cpu::Epilogue<bfloat16>& end, Tensor& y) const {
+    const Tensor rounded = weight_.to(DType::bfloat16).to(DType::float32);
+    finish<bfloat16>(cpu::conv2d(x.to(DType::float32), rounded, bias_, z.params), end, y);
+  }
+
   const Tensor weight_, bias_;
   cpu::TileWeight<bfloat16> tiles_;
+  TransformedOnce<bfloat16> transformed_;
 };
 
 PackedConv2d::PackedConv2d(const Tensor& weight, const Tensor& bias, const Conv2dParams& params)
