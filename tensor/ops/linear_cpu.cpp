@@ -37,62 +37,77 @@ RowsOf<T> rows_of(T* data, std::int64_t stride) {
   return {data, stride};
 }
 
+// Calls body(kernels) with those that read activations of `dtype` as they are, or else as floats.
+template <class F>
+void with_few_rows_kernels(DType dtype, F body) {
+  const bool rounded = dtype == DType::bfloat16;
+  const auto* const of_bfloat16 = rounded ? bfloat16_few_rows_kernels() : nullptr;
+  if (of_bfloat16 != nullptr)
+    body(*of_bfloat16);
+  else
+    body(few_rows_kernels(rounded));
+}
+
 // y of `few_rows`, in float32.
 Tensor few_rows_forward(const LinearSizes& s, const Tensor& x, const Tensor& weight, const Tensor& bias) {
   Tensor y = Tensor::empty(with_last_size(x.shape(), s.out), {DType::float32, {}});
-  const Tensor floats = cast(x, DType::float32);
-  const auto& kernels = few_rows_kernels(x.dtype() == DType::bfloat16);
   const auto* w = weight.data<float>();
   auto* out = y.data<float>();
-  parallel_for(divide_up(s.out, kPanel), kGrain / (kPanel * s.in) + 1,
-               [&](std::int64_t first, std::int64_t last) {
-                 const std::int64_t begin = first * kPanel;
-                 const std::int64_t count = std::min(last * kPanel, s.out) - begin;
-                 kernels.forward(s.rows, count, s.in, rows_of(floats.data<float>(), s.in),
-                                 rows_of(w + begin * s.in, s.in), rows_of(out + begin, s.out));
-                 if (!bias.defined()) return;
-                 for (std::int64_t row = 0; row < s.rows; ++row)
-                   for (std::int64_t o = begin; o < begin + count; ++o)
-                     out[row * s.out + o] += bias.data<float>()[o];
-               });
+  with_few_rows_kernels(x.dtype(), [&]<class X>(const FewRowsKernels<X>& kernels) {
+    const Tensor values = cast(x, dtype_of<X>);
+    parallel_for(divide_up(s.out, kPanel), kGrain / (kPanel * s.in) + 1,
+                 [&](std::int64_t first, std::int64_t last) {
+                   const std::int64_t begin = first * kPanel;
+                   const std::int64_t count = std::min(last * kPanel, s.out) - begin;
+                   kernels.forward(s.rows, count, s.in, rows_of(values.data<X>(), s.in),
+                                   rows_of(w + begin * s.in, s.in), rows_of(out + begin, s.out));
+                   if (!bias.defined()) return;
+                   for (std::int64_t row = 0; row < s.rows; ++row)
+                     for (std::int64_t o = begin; o < begin + count; ++o)
+                       out[row * s.out + o] += bias.data<float>()[o];
+                 });
+  });
   return y;
 }
 
 Tensor few_rows_backward_x(const LinearSizes& s, const Tensor& grad_y, const Tensor& weight) {
   Tensor grad_x = Tensor::empty(with_last_size(grad_y.shape(), s.in), {DType::float32, {}});
-  const Tensor floats = cast(grad_y, DType::float32);
-  const auto& kernels = few_rows_kernels(grad_y.dtype() == DType::bfloat16);
   const auto* w = weight.data<float>();
   auto* out = grad_x.data<float>();
-  parallel_for(divide_up(s.in, kSumCols), kGrain / (kSumCols * s.out) + 1,
-               [&](std::int64_t first, std::int64_t last) {
-                 constexpr std::int64_t kStride = kSumCols + 16;
-                 alignas(64) std::array<float, kFewRows * kStride> sums;
-                 for (std::int64_t i = first * kSumCols; i < std::min(last * kSumCols, s.in); i += kSumCols) {
-                   const std::int64_t cols = std::min(kSumCols, s.in - i);
-                   kernels.backward_x(s.rows, s.out, cols, rows_of(floats.data<float>(), s.out),
-                                      rows_of(w + i, s.in), rows_of(sums.data(), kStride));
-                   for (std::int64_t row = 0; row < s.rows; ++row)
-                     std::copy_n(sums.data() + row * kStride, cols, out + row * s.in + i);
-                 }
-               });
+  with_few_rows_kernels(grad_y.dtype(), [&]<class X>(const FewRowsKernels<X>& kernels) {
+    const Tensor dy = cast(grad_y, dtype_of<X>);
+    parallel_for(divide_up(s.in, kSumCols), kGrain / (kSumCols * s.out) + 1,
+                 [&](std::int64_t first, std::int64_t last) {
+                   constexpr std::int64_t kStride = kSumCols + 16;
+                   alignas(64) std::array<float, kFewRows * kStride> sums;
+                   for (std::int64_t i = first * kSumCols; i < std::min(last * kSumCols, s.in);
+                        i += kSumCols) {
+                     const std::int64_t cols = std::min(kSumCols, s.in - i);
+                     kernels.backward_x(s.rows, s.out, cols, rows_of(dy.data<X>(), s.out),
+                                        rows_of(w + i, s.in), rows_of(sums.data(), kStride));
+                     for (std::int64_t row = 0; row < s.rows; ++row)
+                       std::copy_n(sums.data() + row * kStride, cols, out + row * s.in + i);
+                   }
+                 });
+  });
   return grad_x;
 }
 
 Tensor few_rows_backward_weight(const LinearSizes& s, const Tensor& grad_y, const Tensor& x) {
   Tensor grad_weight = Tensor::empty({s.out, s.in}, {DType::float32, {}});
-  const Tensor dy = cast(grad_y, DType::float32);
-  const Tensor floats = cast(x, DType::float32);
-  const auto& kernels = few_rows_kernels(false);
   auto* out = grad_weight.data<float>();
   const bool stream = pays_to_stream(bytes_of({&grad_weight})) && s.in % 16 == 0 && begins_line(out);
-  parallel_for(
-      divide_up(s.out, kPanel), kGrain / (kPanel * s.in) + 1, [&](std::int64_t first, std::int64_t last) {
-        const std::int64_t begin = first * kPanel;
-        kernels.backward_weight(s.rows, std::min(last * kPanel, s.out) - begin, s.in,
-                                rows_of(dy.data<float>() + begin, s.out), rows_of(floats.data<float>(), s.in),
-                                rows_of(out + begin * s.in, s.in), stream);
-      });
+  with_few_rows_kernels(x.dtype(), [&]<class X>(const FewRowsKernels<X>& kernels) {
+    const Tensor dy = cast(grad_y, dtype_of<X>);
+    const Tensor values = cast(x, dtype_of<X>);
+    parallel_for(
+        divide_up(s.out, kPanel), kGrain / (kPanel * s.in) + 1, [&](std::int64_t first, std::int64_t last) {
+          const std::int64_t begin = first * kPanel;
+          kernels.backward_weight(s.rows, std::min(last * kPanel, s.out) - begin, s.in,
+                                  rows_of(dy.data<X>() + begin, s.out), rows_of(values.data<X>(), s.in),
+                                  rows_of(out + begin * s.in, s.in), stream);
+        });
+  });
   return grad_weight;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tensor/cpu/features.h"
 #include "tensor/cpu/prefetch.h"
 #include "tensor/cpu/vector_targets.h"
 
@@ -209,14 +210,17 @@ void backward_weight(std::int64_t rows, std::int64_t out, std::int64_t in, RowsO
 }
 
 template <bool rounded>
-const FewRowsKernels& describe() {
-  static constexpr FewRowsKernels kernels{
+const FewRowsKernels<float>& describe() {
+  static constexpr FewRowsKernels<float> kernels{
       .forward = &forward<rounded>, .backward_x = &backward_x<rounded>, .backward_weight = &backward_weight};
   return kernels;
 }
 
-const FewRowsKernels& plain_weights() { return describe<false>(); }
-const FewRowsKernels& rounded_weights() { return describe<true>(); }
+const FewRowsKernels<float>& plain_weights() { return describe<false>(); }
+const FewRowsKernels<float>& rounded_weights() { return describe<true>(); }
+const FewRowsKernels<bfloat16>* of_bfloat16() {
+  return HWY_TARGET == HWY_AVX3 && avx512_bf16_allowed() ? &few_rows_kernels_avx512() : nullptr;
+}
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
@@ -226,10 +230,11 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace dcl::tensor::cpu {
 
-DCL_VECTOR_DISPATCH(plain_weights, static const FewRowsKernels& kernels_of_plain_weights())
-DCL_VECTOR_DISPATCH(rounded_weights, static const FewRowsKernels& kernels_of_rounded_weights())
+DCL_VECTOR_DISPATCH(plain_weights, static const FewRowsKernels<float>& kernels_of_plain_weights())
+DCL_VECTOR_DISPATCH(of_bfloat16, const FewRowsKernels<bfloat16>* bfloat16_few_rows_kernels())
+DCL_VECTOR_DISPATCH(rounded_weights, static const FewRowsKernels<float>& kernels_of_rounded_weights())
 
-const FewRowsKernels& few_rows_kernels(bool rounded) {
+const FewRowsKernels<float>& few_rows_kernels(bool rounded) {
   return rounded ? kernels_of_rounded_weights() : kernels_of_plain_weights();
 }
 

@@ -146,6 +146,26 @@ TEST(Linear, FewRowsKeepNan) {
   EXPECT_EQ(y[2], std::numeric_limits<double>::infinity());
 }
 
+// A row's last vector ends with the row: the next one, of x or of the weight, is no number.
+TEST(Linear, FewRowsEndWhereTheyEnd) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const DType type : {DType::float32, DType::bfloat16})
+    for (const std::int64_t in : {7, 24, 40}) {
+      Tensor x = Tensor::full({2, in}, 1);
+      Tensor weight = Tensor::full({2, in}, 1);
+      x.data<float>()[in] = weight.data<float>()[in] = nan;
+      const auto y = cpu::linear(x.to(type), weight, {}).to_vector<double>();
+      EXPECT_EQ(y[0], static_cast<double>(in));
+      Tensor dy = Tensor::full({2, 1}, 1);
+      dy.data<float>()[1] = nan;
+      const auto dx = cpu::linear_backward_x(dy.to(type), weight.rows(0, 1)).to_vector<double>();
+      EXPECT_EQ(std::vector<double>(dx.begin(), dx.begin() + in),
+                std::vector<double>(static_cast<std::size_t>(in), 1.0));
+      const auto dw = cpu::linear_backward_weight(Tensor::full({1, 2}, 1, {type, {}}), x.rows(0, 1).to(type));
+      EXPECT_EQ(dw.to_vector<double>(), std::vector<double>(static_cast<std::size_t>(2 * in), 1.0));
+    }
+}
+
 TEST(Linear, Empty) {
   const Tensor weight = Tensor::zeros({5, 3});
   expect_close(cpu::linear(Tensor::empty({0, 3}), weight, Tensor::zeros({5})), Tensor::zeros({0, 5}));
