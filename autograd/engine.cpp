@@ -41,7 +41,7 @@ Tensor fit(const Node& node, const Tensor& grad, const Node& input) {
 }
 
 // Calls a node's backward function and drops what it had saved.
-std::vector<Tensor> differentiate(Node& node, Tensor grad, const Needs& needs) {
+std::vector<Tensor> differentiate(Node& node, Tensor grad, Needs& needs) {
   const BackwardFunction backward = std::exchange(node.backward, nullptr);
   node.released = true;
   const tensor::ProfilePart part(node.part);
@@ -51,6 +51,19 @@ std::vector<Tensor> differentiate(Node& node, Tensor grad, const Needs& needs) {
   for (std::size_t i = 0; i < needs.size(); ++i)
     check(!needs[i] || grads[i].defined(), "backward: {} returned no gradient for input {}", node.op, i);
   return grads;
+}
+
+// Which inputs need a gradient; what is pending for them goes with it where nobody else holds that.
+Needs needs_of(const std::vector<std::shared_ptr<Node>>& inputs, Queue& queue) {
+  std::vector<bool> needed;
+  for (const auto& input : inputs) needed.push_back(input && input->requires_grad);
+  Needs needs(std::move(needed));
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const auto found = needs[i] ? queue.find(inputs[i]->order) : queue.end();
+    if (found != queue.end() && found->second.grad.is_unique())
+      needs.give_sum(i, std::exchange(found->second.grad, Tensor()));
+  }
+  return needs;
 }
 
 void step(Queue& queue) {
@@ -63,13 +76,13 @@ void step(Queue& queue) {
     return;
   }
   const auto inputs = std::exchange(node->inputs, {});
-  Needs needs;
-  for (const auto& input : inputs) needs.push_back(input && input->requires_grad);
+  Needs needs = needs_of(inputs, queue);
   std::vector<Tensor> grads = differentiate(*node, std::move(grad), needs);
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (!needs[i]) continue;
     Pending& pending = queue[inputs[i]->order];
     pending.node = inputs[i];
+    if (!pending.grad.defined()) pending.grad = needs.take_sum(i);
     accumulate(pending.grad, fit(*node, std::exchange(grads[i], Tensor()), *inputs[i]));
   }
 }

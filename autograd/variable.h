@@ -16,14 +16,33 @@ using tensor::Tensor;
 
 struct Node;
 
-/// Which inputs a backward function has to return gradients for.
-using Needs = std::vector<bool>;
+/// Which inputs a backward function has to return gradients for, and what these will be added to.
+class Needs {
+ public:
+  /// needs[i]: input i's gradient is needed.
+  explicit Needs(std::vector<bool> needed) : needed_(std::move(needed)), sums_(needed_.size()) {}
+
+  std::size_t size() const { return needed_.size(); }
+  bool operator[](std::size_t i) const { return needed_[i]; }
+  const std::vector<bool>& needed() const { return needed_; }
+
+  /// The sum of what other results have contributed to input i's gradient so far; undefined where there is
+  /// none, or somebody else holds it too. Whoever takes it returns it with the gradient added, which spares a
+  /// sweep.
+  Tensor take_sum(std::size_t i) { return std::exchange(sums_[i], Tensor()); }
+  /// For the engine.
+  void give_sum(std::size_t i, Tensor sum) { sums_[i] = std::move(sum); }
+
+ private:
+  std::vector<bool> needed_;
+  std::vector<Tensor> sums_;
+};
 
 /// Gets the gradient of the output and returns one tensor an input (undefined where not needed). A returned
 /// tensor may have the shape of the broadcast output: the engine sums it down to the input's.
 /// It is called once, and where the engine alone holds the gradient it gives that up, for ops that work in
 /// place.
-using BackwardFunction = std::function<std::vector<Tensor>(Tensor grad_output, const Needs& needs)>;
+using BackwardFunction = std::function<std::vector<Tensor>(Tensor grad_output, Needs& needs)>;
 
 /// Computes an op's output once more, bit for bit, from what its backward function keeps anyway. Empty where
 /// that is not known how.

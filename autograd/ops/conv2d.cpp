@@ -35,11 +35,12 @@ Variable conv2d(const Variable& x, const Variable& weight, const Variable& bias,
     };
   return record(
       "conv2d", std::move(y), {x, weight, bias},
-      [x = x.save(), weight = weight.value(), params](const Tensor& grad_y, const Needs& needs) {
+      [x = x.save(), weight = weight.value(), params](const Tensor& grad_y, Needs& needs) {
         const auto device = grad_y.device();
         std::vector<Tensor> grads(3);
         if (needs[0])
-          grads[0] = DCL_ON_DEVICE(device, conv2d_backward_input(grad_y, weight, x.shape(), params));
+          grads[0] = DCL_ON_DEVICE(
+              device, conv2d_backward_input(grad_y, weight, x.shape(), params, needs.take_sum(0)));
         if (needs[1]) {
           const Tensor x_value = x.get();
           grads[1] = DCL_ON_DEVICE(device, conv2d_backward_weight(grad_y, x_value, weight.shape(), params));

@@ -25,10 +25,9 @@ std::int64_t skip_border(Windows<T>& windows, std::int64_t batch) {
 
 // One phase of the input gradient of one group.
 template <class T>
-void input_gradient_phase(const Conv2dSizes& z, const T* dy, const T* weight, T* dx,
-                          const GradientPhase& phase) {
+void input_gradient_phase(const Conv2dSizes& z, const T* dy, const T* weight, const GradientPhase& phase,
+                          const RowGrid<T>& grid) {
   Windows<T> windows = phase.windows(dy);
-  const RowGrid<T> grid = phase.grid(dx);
   const std::int64_t unit = skip_border(windows, z.batch);
   // Row (r,s,o) of the right operand is weight[o,r,s,:].
   const std::int64_t taps = z.kernel_h * z.kernel_w;
@@ -79,8 +78,8 @@ void conv2d_fast(const Conv2dSizes& z, const T* x, const std::vector<PackedMatri
 }
 
 template <class T>
-void conv2d_backward_input_fast(const Conv2dSizes& z, const T* dy, const T* weight, T* dx) {
-  for_each_input_gradient(z, dy, weight, dx, input_gradient_phase<T>);
+void conv2d_backward_input_fast(const Conv2dSizes& z, const T* dy, const T* weight, T* dx, bool add) {
+  for_each_input_gradient(z, dy, weight, dx, add, input_gradient_phase<T>);
 }
 
 template std::vector<PackedMatrix<float>> pack_weight<float>(const Shape&, std::int64_t, const float*);
@@ -91,9 +90,10 @@ template void conv2d_fast<double>(const Conv2dSizes&, const double*, const std::
                                   const Epilogue<double>&, double*);
 template void conv2d_fast<float>(const Conv2dSizes&, const float*, const float*, const Epilogue<float>&,
                                  float*);
-template void conv2d_backward_input_fast<float>(const Conv2dSizes&, const float*, const float*, float*);
+template void conv2d_backward_input_fast<float>(const Conv2dSizes&, const float*, const float*, float*, bool);
 template void conv2d_fast<double>(const Conv2dSizes&, const double*, const double*, const Epilogue<double>&,
                                   double*);
-template void conv2d_backward_input_fast<double>(const Conv2dSizes&, const double*, const double*, double*);
+template void conv2d_backward_input_fast<double>(const Conv2dSizes&, const double*, const double*, double*,
+                                                 bool);
 
 }  // namespace dcl::tensor::cpu

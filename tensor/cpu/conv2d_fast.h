@@ -11,12 +11,12 @@
 namespace dcl::tensor::cpu {
 
 // As the functions of the same names in tensor/ops/conv2d.h, on arrays whose sizes have been checked. Each
-// overwrites all of its result. T is float or double.
+// overwrites all of its result, or with `add` adds to it. T is float or double.
 
 template <class T>
 void conv2d_fast(const Conv2dSizes& z, const T* x, const T* weight, const Epilogue<T>& end, T* y);
 template <class T>
-void conv2d_backward_input_fast(const Conv2dSizes& z, const T* dy, const T* weight, T* dx);
+void conv2d_backward_input_fast(const Conv2dSizes& z, const T* dy, const T* weight, T* dx, bool add = false);
 template <class T>
 void conv2d_backward_weight_fast(const Conv2dSizes& z, const T* dy, const T* x, T* dweight);
 

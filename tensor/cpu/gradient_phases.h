@@ -57,15 +57,17 @@ struct GradientPhase {
             .taps_h = shifts_h,
             .taps_w = shifts_w};
   }
+  /// Where it goes; with `add` it is added to what is there.
   template <class T>
-  RowGrid<T> grid(T* dx) const {
+  RowGrid<T> grid(T* dx, bool add) const {
     const std::int64_t stride = sizes.params.stride;
     return {.y = dx + (phase_h * sizes.in_w + phase_w) * sizes.in_channels,
             .image_stride = sizes.in_h * sizes.in_w * sizes.in_channels,
             .row_stride = stride * sizes.in_w * sizes.in_channels,
             .pixel_stride = stride * sizes.in_channels,
             .stream = pays_to_stream(sizes.batch * sizes.in_h * sizes.in_w * sizes.in_channels *
-                                     static_cast<std::int64_t>(sizeof(T)))};
+                                     static_cast<std::int64_t>(sizeof(T))),
+            .add = add};
   }
 };
 

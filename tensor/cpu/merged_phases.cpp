@@ -84,7 +84,7 @@ MergedPhases<T, W>::MergedPhases(const Conv2dSizes& z, const W* weight)
                        {dtype_of<T>, {}})) {}
 
 template <class T, class W>
-void MergedPhases<T, W>::write(T* dx) const {
+void MergedPhases<T, W>::write(T* dx, bool add) const {
   const std::int64_t stride = z_.params.stride;
   const std::int64_t run = stride * z_.in_channels;  // of one row of dx, out of each pixel of u
   const T* const u = u_.template data<T>();
@@ -96,8 +96,11 @@ void MergedPhases<T, W>::write(T* dx) const {
       const T* const from = u + row * stride * run + h % stride * run;
       T* const to = dx + line * z_.in_w * z_.in_channels;
       const std::int64_t count = z_.in_w * z_.in_channels;
-      for (std::int64_t at = 0; at < count; at += run)
-        std::copy_n(from + at / run * stride * run, std::min(run, count - at), to + at);
+      for (std::int64_t at = 0; at < count; at += run) {
+        const T* const part = from + at / run * stride * run;
+        for (std::int64_t i = 0; i < std::min(run, count - at); ++i)
+          to[at + i] = add ? static_cast<T>(widened(to[at + i]) + widened(part[i])) : part[i];
+      }
     }
   });
 }

@@ -26,7 +26,8 @@ class MergedPhases {
   const Conv2dSizes& sizes() const { return phase_.sizes; }
   const W* weight() const { return std::as_const(weight_).template data<W>(); }
   T* u() { return u_.template data<T>(); }
-  void write(T* dx) const;
+  /// With `add` it is added to what dx holds.
+  void write(T* dx, bool add) const;
 
  private:
   Conv2dSizes z_;
@@ -34,20 +35,23 @@ class MergedPhases {
   Tensor weight_, u_;
 };
 
-/// Calls run(sizes, dy, weight, dx, phase) for every convolution that makes up the input gradient: the merged
-/// one, or each phase of each group, whose weights and first channels its pointers are at.
+/// Calls run(sizes, dy, weight, phase, grid) for every convolution that makes up the input gradient: the
+/// merged one, or each phase of each group, whose weights and first channels its pointers are at. With `add`
+/// the gradient is added to what dx holds.
 template <class T, class W, class Run>
-void for_each_input_gradient(const Conv2dSizes& z, const T* dy, const W* weight, T* dx, const Run& run) {
+void for_each_input_gradient(const Conv2dSizes& z, const T* dy, const W* weight, T* dx, bool add,
+                             const Run& run) {
   if (merging_pays(z)) {
     MergedPhases<T, W> merged(z, weight);
-    run(merged.sizes(), dy, merged.weight(), merged.u(), merged.phase());
-    return merged.write(dx);
+    run(merged.sizes(), dy, merged.weight(), merged.phase(), merged.phase().grid(merged.u(), false));
+    return merged.write(dx, add);
   }
   const std::vector<GradientPhase> phases = gradient_phases(z);
   const std::int64_t group_weights = z.group_out() * z.kernel_h * z.kernel_w * z.group_in();
   for (std::int64_t g = 0; g < z.params.groups; ++g)
     for (const GradientPhase& phase : phases)
-      run(z, dy + g * z.group_out(), weight + g * group_weights, dx + g * z.group_in(), phase);
+      run(z, dy + g * z.group_out(), weight + g * group_weights, phase,
+          phase.grid(dx + g * z.group_in(), add));
 }
 
 }  // namespace dcl::tensor::cpu

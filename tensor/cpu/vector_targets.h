@@ -20,6 +20,13 @@
     return HWY_DYNAMIC_DISPATCH(chosen)();                         \
   }
 
+// Before a loop that reads and writes the same memory, but at the same places: no step waits for another.
+#ifdef __clang__
+#define DCL_SAME_PLACES
+#else
+#define DCL_SAME_PLACES _Pragma("GCC ivdep")
+#endif
+
 namespace dcl::tensor::cpu {
 
 /// Once: takes from Highway's choice what cpu_level() does not allow.

@@ -122,7 +122,7 @@ class TileProduct {
     begin_ = begin;
     rows_ = tile.grid.begin(tile.end) - begin;
     locate_rows(begin, rows_);
-    written_.fill(false);
+    written_.fill(grid_.add);
     for (std::int64_t block = 0; block < b_.blocks(); ++block) {
       const bool last_block = block + 1 == b_.blocks();
       const std::int64_t depth = b_.begin(block + 1) - b_.begin(block);
@@ -286,7 +286,7 @@ class TileProduct {
       plain_rows_ && windows_.pixel_stride * static_cast<std::int64_t>(sizeof(T)) <= kMaxBytesInPlace;
   // Of sums that are written once, in whole cache lines, to pixels each of which begins a cache line if the
   // first one does.
-  const bool streams_ = grid_.stream && b_.blocks() == 1 && whole_lines(kernel_.cols) &&
+  const bool streams_ = grid_.stream && !grid_.add && b_.blocks() == 1 && whole_lines(kernel_.cols) &&
                         whole_lines(grid_.pixel_stride) && whole_lines(grid_.row_stride) &&
                         whole_lines(grid_.image_stride);
   std::int64_t begin_ = 0, rows_ = 0;  // of the tile
@@ -343,7 +343,8 @@ void window_product(const Windows<T>& windows, std::int64_t rows, const PackedMa
                     const Epilogue<T>& epilogue, const RowGrid<T>& grid) {
   const auto& kernel = microkernel<T>();
   if (rows == 0) return;
-  if (b.depth() == 0 && epilogue.bias == nullptr) return fill_zeros(windows, rows, b.cols(), grid);
+  if (b.depth() == 0 && epilogue.bias == nullptr)
+    return grid.add ? void() : fill_zeros(windows, rows, b.cols(), grid);
   Tensor padded_bias = Tensor::zeros({b.panels() * kernel.cols}, {dtype_of<T>, {}});
   if (epilogue.bias != nullptr) std::copy_n(epilogue.bias, b.cols(), padded_bias.data<T>());
   Epilogue<T> padded = epilogue;

@@ -239,17 +239,19 @@ void conv2d_winograd(const Conv2dSizes& z, const X* x, const TransformedWeights<
 
 // A convolution of dy with the kernels turned round and their channels exchanged.
 template <class X>
-void conv2d_backward_input_winograd(const Conv2dSizes& z, const X* dy, const Compute<X>* weight, X* dx) {
+void conv2d_backward_input_winograd(const Conv2dSizes& z, const X* dy, const Compute<X>* weight, X* dx,
+                                    bool add) {
   const auto u = WeightTransform<X>::backward(z.out_channels, z.in_channels, weight);
-  run_tiles<X>({dy, z.out_h, z.out_w, z.out_channels}, 2 - z.params.padding, {u}, {},
-               {dx, z.in_h, z.in_w, z.in_channels}, {z.batch, z.in_h, z.in_w});
+  run_tiles<X>({dy, z.out_h, z.out_w, z.out_channels}, 2 - z.params.padding, {u},
+               {.residual = add ? dx : nullptr}, {dx, z.in_h, z.in_w, z.in_channels},
+               {z.batch, z.in_h, z.in_w});
 }
 
 #define DCL_WINOGRAD(X)                                                                                      \
   template void conv2d_winograd<X>(const Conv2dSizes&, const X*, const TransformedWeights<X>&,               \
                                    const Epilogue<X>&, X*);                                                  \
   template void conv2d_winograd<X>(const Conv2dSizes&, const X*, const Compute<X>*, const Epilogue<X>&, X*); \
-  template void conv2d_backward_input_winograd<X>(const Conv2dSizes&, const X*, const Compute<X>*, X*)
+  template void conv2d_backward_input_winograd<X>(const Conv2dSizes&, const X*, const Compute<X>*, X*, bool)
 DCL_WINOGRAD(float);
 DCL_WINOGRAD(double);
 DCL_WINOGRAD(bfloat16);

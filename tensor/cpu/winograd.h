@@ -19,14 +19,16 @@ bool winograd_fits(const Conv2dSizes& z);
 bool winograd_pays(const Conv2dSizes& z);
 
 // As the functions of the same names in tensor/ops/conv2d.h, on arrays whose sizes have been checked. Each
-// overwrites all of its result. X is float, double or bfloat16; then products are of float32, what comes out
-// is rounded once, and weights are rounded to bfloat16 before they are transformed.
+// overwrites all of its result, or with `add` adds to it. X is float, double or bfloat16; then products are
+// of float32, what comes out is rounded once, and weights are rounded to bfloat16 before they are
+// transformed.
 
 template <class X>
 void conv2d_winograd(const Conv2dSizes& z, const X* x, const Compute<X>* weight, const Epilogue<X>& end,
                      X* y);
 template <class X>
-void conv2d_backward_input_winograd(const Conv2dSizes& z, const X* dy, const Compute<X>* weight, X* dx);
+void conv2d_backward_input_winograd(const Conv2dSizes& z, const X* dy, const Compute<X>* weight, X* dx,
+                                    bool add = false);
 template <class X>
 void conv2d_backward_weight_winograd(const Conv2dSizes& z, const X* dy, const X* x, Compute<X>* dweight);
 

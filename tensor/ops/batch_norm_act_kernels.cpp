@@ -16,14 +16,6 @@
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
-// Before a loop that reads and writes the same memory, but at the same places: no step waits for another.
-#undef DCL_SAME_PLACES
-#ifdef __clang__
-#define DCL_SAME_PLACES
-#else
-#define DCL_SAME_PLACES _Pragma("GCC ivdep")
-#endif
-
 HWY_BEFORE_NAMESPACE();
 namespace dcl::tensor::cpu {
 namespace HWY_NAMESPACE {

@@ -64,11 +64,16 @@ Conv2dSizes check_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bi
 }
 
 Conv2dSizes check_conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape& x_shape,
-                                        const Conv2dParams& params) {
+                                        const Conv2dParams& params, const Tensor& sum) {
   const Conv2dSizes z = conv2d_sizes(x_shape, weight.shape(), params);
   check_shape("conv2d_backward_input", "dy", dy, z.out_shape());
   check_dtype("conv2d_backward_input", "weight", weight, parameter_dtype(dy.dtype()));
   check_same_device("conv2d_backward_input", "weight", weight, dy);
+  if (sum.defined()) {
+    check_shape("conv2d_backward_input", "sum", sum, x_shape);
+    check_dtype("conv2d_backward_input", "sum", sum, dy.dtype());
+    check_same_device("conv2d_backward_input", "sum", sum, dy);
+  }
   return z;
 }
 

@@ -56,7 +56,7 @@ Conv2dSizes conv2d_sizes(const Shape& x, const Shape& weight, const Conv2dParams
 Conv2dSizes check_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
                          const Conv2dParams& params);
 Conv2dSizes check_conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape& x_shape,
-                                        const Conv2dParams& params);
+                                        const Conv2dParams& params, const Tensor& sum);
 Conv2dSizes check_conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Shape& weight_shape,
                                          const Conv2dParams& params);
 
@@ -70,9 +70,10 @@ namespace cpu {
 /// sizes take does not sum them (the plain one; docs/cpu-performance.md).
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
               ChannelMoments* moments = nullptr);
-/// dx, of shape `x_shape`, from dy of y's shape.
+/// dx + sum, of shape `x_shape`, from dy of y's shape: where nobody else holds the sum mostly in its memory,
+/// and in bfloat16 rounded once, else dx and then the sum of both. No sum: dx.
 Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape& x_shape,
-                             const Conv2dParams& params);
+                             const Conv2dParams& params, Tensor sum = {});
 /// dweight, of shape `weight_shape`.
 Tensor conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Shape& weight_shape,
                               const Conv2dParams& params);
@@ -83,7 +84,7 @@ namespace cuda {
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
               ChannelMoments* moments = nullptr);
 Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape& x_shape,
-                             const Conv2dParams& params);
+                             const Conv2dParams& params, Tensor sum = {});
 Tensor conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Shape& weight_shape,
                               const Conv2dParams& params);
 }  // namespace cuda

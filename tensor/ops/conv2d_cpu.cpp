@@ -11,6 +11,7 @@
 #include "tensor/cpu/tiles/tile_kernel.h"
 #include "tensor/cpu/winograd.h"
 #include "tensor/ops/conv2d.h"
+#include "tensor/ops/elementwise.h"
 
 namespace dcl::tensor::cpu {
 
@@ -124,7 +125,7 @@ F choose(const Conv2dSizes& z, decltype(tiles_pay) pay, F plain, F packed, F win
 template <class T>
 struct Tiles {
   static constexpr decltype(&conv2d_plain<T>) forward = nullptr;
-  static constexpr decltype(&conv2d_backward_input_plain<T>) backward_input = nullptr;
+  static constexpr decltype(&conv2d_backward_input_fast<T>) backward_input = nullptr;
   static constexpr decltype(&conv2d_backward_weight_plain<T>) backward_weight = nullptr;
 };
 template <>
@@ -180,26 +181,54 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
   return y;
 }
 
-Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape& x_shape,
-                             const Conv2dParams& params) {
-  const Conv2dSizes z = check_conv2d_backward_input(dy, weight, x_shape, params);
-  Tensor dx = Tensor::empty(x_shape, dy.options());
-  count(z, {&dy, &weight, &dx});
-  if (dy.dtype() == DType::bfloat16) {
-    if (conv2d_path(z) == Conv2dPath::plain)
-      return conv2d_backward_input(dy.to(DType::float32), rounded(weight), x_shape, params)
-          .to(DType::bfloat16);
-    const auto run =
-        by_winograd(z) ? &conv2d_backward_input_winograd<bfloat16> : &conv2d_backward_input_tiles<bfloat16>;
-    run(z, dy.data<bfloat16>(), weight.data<float>(), dx.data<bfloat16>());
-    return dx;
+namespace {
+
+template <class T>
+using BackwardInput = void(const Conv2dSizes&, const T*, const Compute<T>*, T*, bool);
+
+// Null for the plain path.
+template <class T>
+BackwardInput<T>* backward_input_of(const Conv2dSizes& z) {
+  if constexpr (std::is_same_v<T, bfloat16>) {
+    if (conv2d_path(z) == Conv2dPath::plain) return nullptr;
+    if (by_winograd(z)) return &conv2d_backward_input_winograd<bfloat16>;
+    return &conv2d_backward_input_tiles<bfloat16>;
+  } else {
+    return choose<T, BackwardInput<T>*>(z, &tiles_pay, nullptr, &conv2d_backward_input_fast<T>,
+                                        &conv2d_backward_input_winograd<T>, Tiles<T>::backward_input);
   }
+}
+
+Tensor plain_backward_input(const Conv2dSizes& z, const Tensor& dy, const Tensor& weight,
+                            const Shape& x_shape) {
+  if (dy.dtype() == DType::bfloat16)
+    return plain_backward_input(z, dy.to(DType::float32), rounded(weight), x_shape).to(DType::bfloat16);
+  Tensor dx = Tensor::empty(x_shape, dy.options());
   dispatch_float(dy.dtype(), "conv2d_backward_input", [&]<class T>() {
-    const auto run = choose<T>(z, &tiles_pay, &conv2d_backward_input_plain<T>, &conv2d_backward_input_fast<T>,
-                               &conv2d_backward_input_winograd<T>, Tiles<T>::backward_input);
-    run(z, dy.data<T>(), weight.data<T>(), dx.data<T>());
+    conv2d_backward_input_plain(z, dy.data<T>(), weight.data<T>(), dx.data<T>());
   });
   return dx;
+}
+
+}  // namespace
+
+Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape& x_shape,
+                             const Conv2dParams& params, Tensor sum) {
+  const Conv2dSizes z = check_conv2d_backward_input(dy, weight, x_shape, params, sum);
+  return dispatch_activation(dy.dtype(), "conv2d_backward_input", [&]<class T>() {
+    const auto run = backward_input_of<T>(z);
+    const bool in_place = run != nullptr && sum.is_unique();
+    Tensor dx;
+    if (run == nullptr) {
+      dx = plain_backward_input(z, dy, weight, x_shape);
+    } else {
+      dx = in_place ? std::move(sum) : Tensor::empty(x_shape, dy.options());
+      run(z, dy.data<T>(), weight.data<Compute<T>>(), dx.data<T>(), in_place);
+    }
+    count(z, {&dy, &weight, &dx});
+    if (!in_place && sum.defined()) add_inplace(dx, sum);
+    return dx;
+  });
 }
 
 Tensor conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Shape& weight_shape,

@@ -2,6 +2,7 @@
 #include "tensor/cuda/conv2d_cudnn.h"
 #include "tensor/ops/cast.h"
 #include "tensor/ops/conv2d_columns_cuda.cuh"
+#include "tensor/ops/elementwise.h"
 
 namespace dcl::tensor::cuda {
 
@@ -89,8 +90,15 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
 }
 
 Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape& x_shape,
-                             const Conv2dParams& params) {
-  const Conv2dSizes z = check_conv2d_backward_input(dy, weight, x_shape, params);
+                             const Conv2dParams& params, Tensor sum) {
+  if (sum.defined()) {
+    check_conv2d_backward_input(dy, weight, x_shape, params, sum);
+    Tensor dx = conv2d_backward_input(dy, weight, x_shape, params);
+    if (!sum.is_unique()) return add(dx, sum);
+    add_inplace(sum, dx);
+    return sum;
+  }
+  const Conv2dSizes z = check_conv2d_backward_input(dy, weight, x_shape, params, {});
   const std::int64_t channels = padded_channels(z, dy.dtype());
   Tensor dx = Tensor::empty(with_last(x_shape, channels), dy.options());
   count(z, {&dy, &weight, &dx});

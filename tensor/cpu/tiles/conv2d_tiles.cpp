@@ -42,21 +42,21 @@ namespace {
 
 // One phase of the input gradient of one group.
 template <class T>
-void input_gradient_phase(const Conv2dSizes& z, const T* dy, const float* weight, T* dx,
-                          const GradientPhase& phase) {
+void input_gradient_phase(const Conv2dSizes& z, const T* dy, const float* weight, const GradientPhase& phase,
+                          const RowGrid<T>& grid) {
   const Windows<T> windows = phase.windows(dy);
   const TileProduct<T> product(windows, z.batch);
   const auto panels = TilePanels::from_rows(
       product.panel_size(z.group_in()),
       {.matrix = weight, .channels = z.group_out(), .all_taps = z.kernel_h * z.kernel_w, .taps = phase.taps});
-  product.run(panels, {}, phase.grid(dx));
+  product.run(panels, {}, grid);
 }
 
 }  // namespace
 
 template <class T>
-void conv2d_backward_input_tiles(const Conv2dSizes& z, const T* dy, const float* weight, T* dx) {
-  for_each_input_gradient(z, dy, weight, dx, input_gradient_phase<T>);
+void conv2d_backward_input_tiles(const Conv2dSizes& z, const T* dy, const float* weight, T* dx, bool add) {
+  for_each_input_gradient(z, dy, weight, dx, add, input_gradient_phase<T>);
 }
 
 template class TileWeight<bfloat16>;
@@ -66,7 +66,8 @@ template void conv2d_tiles<bfloat16>(const Conv2dSizes&, const bfloat16*, const 
 template void conv2d_tiles<float>(const Conv2dSizes&, const float*, const float*, const Epilogue<float>&,
                                   float*);
 template void conv2d_backward_input_tiles<bfloat16>(const Conv2dSizes&, const bfloat16*, const float*,
-                                                    bfloat16*);
-template void conv2d_backward_input_tiles<float>(const Conv2dSizes&, const float*, const float*, float*);
+                                                    bfloat16*, bool);
+template void conv2d_backward_input_tiles<float>(const Conv2dSizes&, const float*, const float*, float*,
+                                                 bool);
 
 }  // namespace dcl::tensor::cpu

@@ -17,12 +17,13 @@
 namespace dcl::tensor::cpu {
 
 // As the functions of the same names in tensor/ops/conv2d.h, on arrays whose sizes have been checked. Each
-// overwrites all of its result. Weights and their gradient are float32.
+// overwrites all of its result, or with `add` adds to it. Weights and their gradient are float32.
 
 template <class T>
 void conv2d_tiles(const Conv2dSizes& z, const T* x, const float* weight, const Epilogue<T>& end, T* y);
 template <class T>
-void conv2d_backward_input_tiles(const Conv2dSizes& z, const T* dy, const float* weight, T* dx);
+void conv2d_backward_input_tiles(const Conv2dSizes& z, const T* dy, const float* weight, T* dx,
+                                 bool add = false);
 template <class T>
 void conv2d_backward_weight_tiles(const Conv2dSizes& z, const T* dy, const T* x, float* dweight);
 

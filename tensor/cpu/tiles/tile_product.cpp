@@ -353,7 +353,7 @@ template <class T>
 void TileProduct<T>::run(const TilePanels& b, const Epilogue<T>& end, const RowGrid<T>& grid) const {
   const std::int64_t rows = batch_ * windows_.out_h * windows_.out_w;
   if (rows == 0) return;
-  if (windows_.depth() == 0) return fill_zeros(windows_, rows, b.size().cols, grid);
+  if (windows_.depth() == 0) return grid.add ? void() : fill_zeros(windows_, rows, b.size().cols, grid);
   if constexpr (std::is_same_v<T, bfloat16>)
     if (reading_ == Reading::in_place) return run_in_place(windows_, rows, b, end, grid);
   if (reading_ == Reading::from_copy) return run_from_copy(windows_, batch_, b, end, grid);

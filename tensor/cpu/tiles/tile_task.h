@@ -24,7 +24,11 @@ template <class T>
 class TileTask {
  public:
   TileTask(const TilePanels& b, const Epilogue<T>& end, const RowGrid<T>& grid)
-      : b_(b), end_(end), origin_(grid.y), stream_(grid.stream && can_stream(end)) {}
+      : b_(b), end_(end), origin_(grid.y) {
+    if (grid.add) end_.residual = grid.y;
+    stream_ = grid.stream && !grid.add && can_stream(end_);
+    asks_for_y_ = grid.add || (!stream_ && !kernel_.asks_ahead);
+  }
 
   ~TileTask() {
     if (stream_) flush_streams();
@@ -109,7 +113,7 @@ class TileTask {
     float* c = c_.data();
     for (std::int64_t i = rows.begin; i < rows.end; i += kernel_.rows) {
       const Range strip{i, std::min(i + kernel_.rows, rows.end)};
-      if (!stream_ && !kernel_.asks_ahead) ask_for_y(strip, panels);
+      if (asks_for_y_) ask_for_y(strip, panels);
       const BlockList& blocks = lists_.of(strip_of(i));
       for (std::int64_t panel = panels.begin; panel < panels.end; ++panel, c += kTilePitch) {
         TileOperands operands{.a = a + strip_of(i) * strip_stride_,
@@ -139,7 +143,7 @@ class TileTask {
 
   // Rows lie far apart, where the processor does not expect the next access: asked for before the products,
   // they arrive while those run. Beside tiles the stores wait for them by themselves (measured: 3 to 10 %
-  // faster than a burst of requests in front of every product).
+  // faster than a burst of requests in front of every product), unless they are read to be added to.
   void ask_for_y(Range rows, Range panels) const {
     for (std::int64_t i = rows.begin; i < rows.end; ++i)
       if (T* const row = y_[static_cast<std::size_t>(i)]; row != nullptr)
@@ -233,7 +237,7 @@ class TileTask {
   const TilePanels& b_;
   Epilogue<T> end_;
   const T* origin_;  // of the result, where the residual has its own
-  bool stream_;
+  bool stream_, asks_for_y_;
   BlockLists lists_;
   std::int64_t a_stride_ = 0, strip_stride_ = 0;
   bool from_memory_ = false;

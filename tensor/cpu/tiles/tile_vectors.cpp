@@ -72,7 +72,8 @@ void multiply(const TileOperands& o, float* c) {
 // One row, for each of what may follow the sum a loop of its own.
 template <bool with_bias, bool with_residual, bool relu, class T>
 void store_row(const float* HWY_RESTRICT c, std::int64_t cols, const float* HWY_RESTRICT bias,
-               const T* HWY_RESTRICT residual, T* HWY_RESTRICT y) {
+               const T* residual, T* y) {
+  DCL_SAME_PLACES  // the residual may be y
   for (std::int64_t j = 0; j < cols; ++j) {
     float u = c[j];
     if constexpr (with_bias) u += bias[j];
