@@ -35,8 +35,9 @@ void pause_briefly() {
 }
 
 // Waking a thread costs tens of microseconds, more than many an op; most rounds follow each other faster than
-// that. So whoever waits looks for this long before it sleeps (not longer: others may want the processor).
-constexpr std::chrono::microseconds kLook(30);
+// that. So whoever waits looks for this long before it sleeps (not longer: others may want the processor). A
+// step of ResNet-18 with 16 pictures, with 30, 200 and 1,000: 161, 170 and 173 pairs/s (medians of twelve).
+constexpr std::chrono::microseconds kLook(100);
 
 template <class Ready>
 void look_until(Ready ready) {
