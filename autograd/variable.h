@@ -27,8 +27,8 @@ class Needs {
   const std::vector<bool>& needed() const { return needed_; }
 
   /// The sum of what other results have contributed to input i's gradient so far; undefined where there is
-  /// none, or somebody else holds it too. Whoever takes it returns it with the gradient added, which spares a
-  /// sweep.
+  /// none, or somebody else holds it too. Whoever takes it returns it with the gradient added, of the input's
+  /// shape, which spares a sweep.
   Tensor take_sum(std::size_t i) { return std::exchange(sums_[i], Tensor()); }
   /// For the engine.
   void give_sum(std::size_t i, Tensor sum) { sums_[i] = std::move(sum); }

@@ -27,11 +27,17 @@ struct Share {
   std::int64_t first_panel, last_panel;
 };
 
-// How the kernels are transformed, and, where they have been, what came of it.
+// The transformed kernels, or how they are transformed.
 template <class X>
 struct Kernels {
-  const WeightTransform<X>& transform;
-  const TransformedWeights<X>* ready = nullptr;
+  WinogradPanels<Compute<X>> sizes;
+  const WeightTransform<X>* transform;
+  const TransformedWeights<X>* ready;
+
+  explicit Kernels(const WeightTransform<X>& to_do)
+      : sizes(to_do.sizes()), transform(&to_do), ready(nullptr) {}
+  explicit Kernels(const TransformedWeights<X>& done)
+      : sizes(done.sizes()), transform(nullptr), ready(&done) {}
 };
 
 // How a convolution is cut into chunks of tiles and groups of panels.
@@ -39,14 +45,14 @@ struct Cut {
   bool by_panels;
   std::int64_t chunks, groups;
 
-  template <class X>
-  Cut(const WinogradTiles& tiles, const WeightTransform<X>& u, bool moments) {
+  template <class T>
+  Cut(const WinogradTiles& tiles, const WinogradPanels<T>& u, bool moments) {
     const std::int64_t least = divide_up(tiles.total(), tiles_at_once(std::max(u.depth(), u.cols())));
     // Where there are fewer tiles than channels, the transformed kernels are the larger operand: each task
     // reads its own part of them, and transforms all tiles of a chunk.
     by_panels = tiles.total() < u.cols();
     chunks = by_panels ? least
-                       : std::min(divide_up(tiles.total(), microkernel<Compute<X>>().rows),
+                       : std::min(divide_up(tiles.total(), microkernel<T>().rows),
                                   std::max(least, row_tasks(moments)));
     groups = by_panels ? std::min(u.panels(), dear_tasks()) : column_groups(u.panels(), chunks, moments);
   }
@@ -63,8 +69,8 @@ class TileRun {
           const Epilogue<X>& epilogue, const Pictures<X>& y, const WinogradTiles& tiles, std::int64_t most)
       : x_(x),
         padding_(padding),
-        u_(kernels.transform),
-        ready_(kernels.ready),
+        kernels_(kernels),
+        u_(kernels_.sizes),
         epilogue_(epilogue),
         y_(y),
         tiles_(tiles),
@@ -76,7 +82,8 @@ class TileRun {
         m_plane_(winograd_plane<T>(most * u_.width())),
         v_(Tensor::empty({kWinogradPoints, v_plane_}, {dtype_of<T>, {}})),
         m_(Tensor::empty({kWinogradPoints, m_plane_}, {dtype_of<T>, {}})),
-        panel_(Tensor::empty({kWinogradPoints, ready_ == nullptr ? u_.plane() : 0}, {dtype_of<T>, {}})) {}
+        panel_(Tensor::empty({kWinogradPoints, kernels_.ready == nullptr ? u_.plane() : 0},
+                             {dtype_of<T>, {}})) {}
 
   void run(const Share& share) {
     T* const v = v_.template data<T>();
@@ -97,8 +104,8 @@ class TileRun {
   using TilePixels = std::array<X*, kWinogradOut * kWinogradOut>;
 
   const T* matrices(std::int64_t panel) {
-    if (ready_ != nullptr) return ready_->panel(panel);
-    u_.transform(panel, panel_.template data<T>());
+    if (kernels_.ready != nullptr) return kernels_.ready->panel(panel);
+    kernels_.transform->transform(panel, panel_.template data<T>());
     return panel_.template data<T>();
   }
 
@@ -155,8 +162,8 @@ class TileRun {
   const Microkernel<T>& kernel_ = microkernel<T>();
   Pictures<const X> x_;
   std::int64_t padding_;
-  const WeightTransform<X>& u_;
-  const TransformedWeights<X>* ready_;
+  Kernels<X> kernels_;
+  const WinogradPanels<T>& u_;
   Epilogue<X> epilogue_;
   Pictures<X> y_;
   WinogradTiles tiles_;
@@ -171,14 +178,14 @@ template <class X>
 void run_tiles(const Pictures<const X>& x, std::int64_t padding, const Kernels<X>& kernels,
                const Epilogue<X>& epilogue, const Pictures<X>& y, const WinogradTiles& tiles) {
   if (tiles.total() == 0) return;
-  const auto& u = kernels.transform;
+  const auto& u = kernels.sizes;
   const bool moments = epilogue.moments != nullptr;
   const Cut cut(tiles, u, moments);
   // A panel that one task reads once is better transformed by it, and never written to memory: all of them
   // are four times as large as the kernels.
   if (kernels.ready == nullptr && !(cut.by_panels && cut.chunks == 1)) {
-    const TransformedWeights<X> all(u);
-    return run_tiles<X>(x, padding, {u, &all}, epilogue, y, tiles);
+    const TransformedWeights<X> all(*kernels.transform);
+    return run_tiles<X>(x, padding, Kernels<X>(all), epilogue, y, tiles);
   }
   if (moments) epilogue.moments->set_parts(cut.chunks);
   parallel_items(cut.chunks * cut.groups, [&](Items& items) {
@@ -200,8 +207,7 @@ bool winograd_fits(const Conv2dSizes& z) {
          z.out_channels % kWinogradChannels == 0;
 }
 
-bool winograd_pays(const Conv2dSizes& z) {
-  if (!winograd_fits(z)) return false;
+double winograd_share(const Conv2dSizes& z) {
   // Products with a pixel outside the picture are left out by the direct way (border.h), not by this one.
   const std::int64_t p = z.params.padding;
   const auto live = [p](std::int64_t in, std::int64_t out) {
@@ -210,9 +216,13 @@ bool winograd_pays(const Conv2dSizes& z) {
       for (std::int64_t i = 0; i < out; ++i) count += i + tap >= 0 && i + tap < in ? 1 : 0;
     return count;
   };
-  const std::int64_t direct = z.batch * live(z.in_h, z.out_h) * live(z.in_w, z.out_w);
-  const std::int64_t here = WinogradTiles(z.batch, z.out_h, z.out_w).total() * kWinogradPoints;
-  return z.in_channels >= 32 && z.out_channels >= 32 && here * 10 <= direct * 6;
+  const std::int64_t direct = live(z.in_h, z.out_h) * live(z.in_w, z.out_w);
+  const std::int64_t here = WinogradTiles(1, z.out_h, z.out_w).total() * kWinogradPoints;
+  return static_cast<double>(here) / static_cast<double>(direct);
+}
+
+bool winograd_pays(const Conv2dSizes& z, double most_share) {
+  return winograd_fits(z) && z.in_channels >= 32 && z.out_channels >= 32 && winograd_share(z) <= most_share;
 }
 
 namespace {
@@ -228,13 +238,14 @@ void forward(const Conv2dSizes& z, const X* x, const Kernels<X>& kernels, const 
 template <class X>
 void conv2d_winograd(const Conv2dSizes& z, const X* x, const Compute<X>* weight, const Epilogue<X>& end,
                      X* y) {
-  forward<X>(z, x, {WeightTransform<X>::forward(z.in_channels, z.out_channels, weight)}, end, y);
+  const auto transform = WeightTransform<X>::forward(z.in_channels, z.out_channels, weight);
+  forward<X>(z, x, Kernels<X>(transform), end, y);
 }
 
 template <class X>
 void conv2d_winograd(const Conv2dSizes& z, const X* x, const TransformedWeights<X>& weight,
                      const Epilogue<X>& end, X* y) {
-  forward<X>(z, x, {weight.sizes(), &weight}, end, y);
+  forward<X>(z, x, Kernels<X>(weight), end, y);
 }
 
 // A convolution of dy with the kernels turned round and their channels exchanged.
@@ -242,7 +253,7 @@ template <class X>
 void conv2d_backward_input_winograd(const Conv2dSizes& z, const X* dy, const Compute<X>* weight, X* dx,
                                     bool add) {
   const auto u = WeightTransform<X>::backward(z.out_channels, z.in_channels, weight);
-  run_tiles<X>({dy, z.out_h, z.out_w, z.out_channels}, 2 - z.params.padding, {u},
+  run_tiles<X>({dy, z.out_h, z.out_w, z.out_channels}, 2 - z.params.padding, Kernels<X>(u),
                {.residual = add ? dx : nullptr}, {dx, z.in_h, z.in_w, z.in_channels},
                {z.batch, z.in_h, z.in_w});
 }

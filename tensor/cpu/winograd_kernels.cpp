@@ -1,5 +1,7 @@
 #include "tensor/cpu/winograd_kernels.h"
 
+#include <type_traits>
+
 #include "tensor/cpu/vector_targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -138,19 +140,36 @@ HWY_INLINE hn::Vec<Tag> load(Tag d, const bfloat16* from) {
   return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(words, bits)));
 }
 
-// As bfloat16(float).
+// As bfloat16(float), in the upper halves of words; what the lower ones hold is left over.
 template <class Tag, class V>
-HWY_INLINE void store(Tag /*d*/, V v, bfloat16* to) {
-  const hn::Rebind<std::uint16_t, Tag> halves;
+HWY_INLINE auto rounded_bits(Tag /*d*/, V v) {
   const hn::RebindToUnsigned<Tag> words;
   const auto bits = hn::BitCast(words, v);
   const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(words, 1));
   const auto nearest = hn::Add(bits, hn::Add(odd, hn::Set(words, 0x7FFF)));
   const auto quiet = hn::Or(bits, hn::Set(words, 0x400000));
   const auto is_nan = hn::RebindMask(words, hn::IsNaN(v));
-  const auto upper = hn::ShiftRight<16>(hn::IfThenElse(is_nan, quiet, nearest));
+  return hn::IfThenElse(is_nan, quiet, nearest);
+}
+
+template <class Tag, class V>
+HWY_INLINE void store(Tag d, V v, bfloat16* to) {
+  const hn::Rebind<std::uint16_t, Tag> halves;
+  const auto upper = hn::ShiftRight<16>(rounded_bits(d, v));
   hn::StoreU(hn::DemoteTo(halves, hn::BitCast(hn::RebindToSigned<Tag>(), upper)), halves,
              reinterpret_cast<std::uint16_t*>(to));
+}
+
+// A number of a kernel, rounded to X.
+template <class X, class Tag, class T>
+HWY_INLINE hn::Vec<Tag> load_rounded(Tag d, const T* from) {
+  const auto value = hn::LoadU(d, from);
+  if constexpr (std::is_same_v<X, T>) {
+    return value;
+  } else {
+    const hn::RebindToUnsigned<Tag> words;
+    return hn::BitCast(d, hn::And(rounded_bits(d, value), hn::Set(words, 0xFFFF0000)));
+  }
 }
 
 // out = M in Mᵀ for the vector of channels at c. load(i, j) reads in[i][j], store(i, j, v) writes out[i][j].
@@ -177,12 +196,13 @@ HWY_INLINE void both_sides(Load load, Store store) {
   }
 }
 
-// From pixels (or taps) to the 36 planes.
-template <class Matrix, class X, class T>
-HWY_INLINE void to_planes(const X* const* pixels, std::int64_t channels, T* planes, std::int64_t plane) {
+// From pixels (or taps) to the 36 planes; load_at(pointer) loads a vector.
+template <class Matrix, class P, class T, class LoadAt>
+HWY_INLINE void to_planes(const P* const* pixels, std::int64_t channels, T* planes, std::int64_t plane,
+                          LoadAt load_at) {
   const hn::ScalableTag<T> d;
   for (std::int64_t c = 0; c < channels; c += HWY_LANES(T))
-    both_sides<T, Matrix>([&](int i, int j) HWY_ATTR { return load(d, pixels[i * Matrix::kIn + j] + c); },
+    both_sides<T, Matrix>([&](int i, int j) HWY_ATTR { return load_at(pixels[i * Matrix::kIn + j] + c); },
                           [&](int i, int j, auto v)
                               HWY_ATTR { hn::StoreU(v, d, planes + (i * Matrix::kOut + j) * plane + c); });
 }
@@ -206,9 +226,16 @@ HWY_INLINE void from_planes(const T* planes, std::int64_t plane, std::int64_t ch
   }
 }
 
+template <class Matrix, class X, class T>
+HWY_INLINE void pixels_to_planes(const X* const* pixels, std::int64_t channels, T* planes,
+                                 std::int64_t plane) {
+  to_planes<Matrix>(pixels, channels, planes, plane,
+                    [](const X* at) HWY_ATTR { return load(hn::ScalableTag<T>(), at); });
+}
+
 template <class X, class T = Compute<X>>
 void input(const X* const* pixels, std::int64_t channels, T* v, std::int64_t plane) {
-  to_planes<typename Matrices<T>::Input>(pixels, channels, v, plane);
+  pixels_to_planes<typename Matrices<T>::Input>(pixels, channels, v, plane);
 }
 
 template <class X, class T = Compute<X>>
@@ -217,14 +244,16 @@ void output(const T* m, std::int64_t plane, std::int64_t channels, const Winogra
   from_planes<typename Matrices<T>::Output>(m, plane, channels, end, pixels);
 }
 
-template <class T>
+template <class X, class T = Compute<X>>
 void weight(const T* const* taps, std::int64_t channels, T* u, std::int64_t plane) {
-  to_planes<typename Matrices<T>::Weight>(taps, channels, u, plane);
+  to_planes<typename Matrices<T>::Weight>(taps, channels, u, plane, [](const T* at) HWY_ATTR {
+    return load_rounded<X>(hn::ScalableTag<T>(), at);
+  });
 }
 
 template <class X, class T = Compute<X>>
 void output_gradient(const X* const* pixels, std::int64_t channels, T* v, std::int64_t plane) {
-  to_planes<typename Matrices<T>::OutputGradient>(pixels, channels, v, plane);
+  pixels_to_planes<typename Matrices<T>::OutputGradient>(pixels, channels, v, plane);
 }
 
 template <class T>
@@ -235,7 +264,7 @@ void weight_gradient(const T* u, std::int64_t plane, std::int64_t channels, T* c
 template <class X>
 const WinogradKernels<X>& kernels() {
   using T = Compute<X>;
-  static constexpr WinogradKernels<X> all{input<X>, output<X>, weight<T>, output_gradient<X>,
+  static constexpr WinogradKernels<X> all{input<X>, output<X>, weight<X>, output_gradient<X>,
                                           weight_gradient<T>};
   return all;
 }

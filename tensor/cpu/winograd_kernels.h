@@ -40,7 +40,7 @@ struct WinogradKernels {
   /// act(Aᵀ m A + bias + residual) to the 16 `pixels`, rounded once.
   void (*output)(const T* m, std::int64_t plane, std::int64_t channels, const WinogradEnd<X>& end,
                  X* const* pixels);
-  /// G g Gᵀ; `taps` are the 9 of g.
+  /// G g Gᵀ; `taps` are the 9 of g, which are rounded to X.
   void (*weight)(const T* const* taps, std::int64_t channels, T* u, std::int64_t plane);
   /// A d Aᵀ, the transpose of `output`; `pixels` are 16 of the result's gradient.
   void (*output_gradient)(const X* const* pixels, std::int64_t channels, T* v, std::int64_t plane);

@@ -61,7 +61,7 @@ Conv2dSizes check_conv2d_backward_weight(const Tensor& dy, const Tensor& x, cons
                                          const Conv2dParams& params);
 
 // float32 or float64, all tensors of one call of the same type; or bfloat16 x and y with float32 weight and
-// bias: then products are of numbers rounded to bfloat16 and sums are float32. Every function throws Error,
+// bias: then operands are rounded to bfloat16 and sums are float32. Every function throws Error,
 // naming the argument and the shapes, when they do not fit together (see conv2d_sizes). The gradient of the
 // bias is the sum of dy over all but the last dimension (tensor/ops/reduce.h).
 
@@ -70,8 +70,8 @@ namespace cpu {
 /// sizes take does not sum them (the plain one; docs/cpu-performance.md).
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
               ChannelMoments* moments = nullptr);
-/// dx + sum, of shape `x_shape`, from dy of y's shape: where nobody else holds the sum mostly in its memory,
-/// and in bfloat16 rounded once, else dx and then the sum of both. No sum: dx.
+/// dx + sum, of shape `x_shape`, from dy of y's shape. Where nobody else holds the sum it is mostly added to
+/// in its memory, before dx is rounded; else dx is computed, and then the sum of both. No sum: dx.
 Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape& x_shape,
                              const Conv2dParams& params, Tensor sum = {});
 /// dweight, of shape `weight_shape`.
@@ -83,8 +83,9 @@ namespace cuda {
 /// `moments`, where given, become undefined: batch_norm_act's own kernels sum them.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv2dParams& params,
               ChannelMoments* moments = nullptr);
+/// dx + sum, if there is one, which stays as it is.
 Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape& x_shape,
-                             const Conv2dParams& params, Tensor sum = {});
+                             const Conv2dParams& params, const Tensor& sum = {});
 Tensor conv2d_backward_weight(const Tensor& dy, const Tensor& x, const Shape& weight_shape,
                               const Conv2dParams& params);
 }  // namespace cuda

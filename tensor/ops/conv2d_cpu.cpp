@@ -225,7 +225,7 @@ Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape
       dx = in_place ? std::move(sum) : Tensor::empty(x_shape, dy.options());
       run(z, dy.data<T>(), weight.data<Compute<T>>(), dx.data<T>(), in_place);
     }
-    count(z, {&dy, &weight, &dx});
+    count(z, {&dy, &weight, &dx, in_place ? &dx : &sum});
     if (!in_place && sum.defined()) add_inplace(dx, sum);
     return dx;
   });

@@ -90,13 +90,12 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, const C
 }
 
 Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape& x_shape,
-                             const Conv2dParams& params, Tensor sum) {
+                             const Conv2dParams& params, const Tensor& sum) {
   if (sum.defined()) {
     check_conv2d_backward_input(dy, weight, x_shape, params, sum);
     Tensor dx = conv2d_backward_input(dy, weight, x_shape, params);
-    if (!sum.is_unique()) return add(dx, sum);
-    add_inplace(sum, dx);
-    return sum;
+    add_inplace(dx, sum);
+    return dx;
   }
   const Conv2dSizes z = check_conv2d_backward_input(dy, weight, x_shape, params, {});
   const std::int64_t channels = padded_channels(z, dy.dtype());

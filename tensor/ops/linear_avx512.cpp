@@ -117,6 +117,8 @@ DCL_AVX512_BF16 void few_outs(std::int64_t rows, std::int64_t in, RowsOf<const b
     std::int64_t m = 0;
     for (; m + 8 <= rows; m += 8)
       dots<8, outs>(depth, from_row(from, m), rounded.data(), from_row(y, m), i == 0);
+    for (; m + 4 <= rows; m += 4)
+      dots<4, outs>(depth, from_row(from, m), rounded.data(), from_row(y, m), i == 0);
     for (; m < rows; ++m) dots<1, outs>(depth, from_row(from, m), rounded.data(), from_row(y, m), i == 0);
   }
 }

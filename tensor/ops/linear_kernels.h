@@ -37,7 +37,8 @@ struct FewRowsKernels {
 
 /// With `rounded` weights count as rounded to bfloat16.
 const FewRowsKernels<float>& few_rows_kernels(bool rounded);
-/// Of bfloat16, with weights that count as rounded; null where this processor has no instructions for them.
+/// Of bfloat16, with weights that count as rounded and denormals that count as zeros; null where this
+/// processor has no instructions for them.
 const FewRowsKernels<bfloat16>* bfloat16_few_rows_kernels();
 /// Where avx512_bf16_allowed() (tensor/cpu/features.h).
 const FewRowsKernels<bfloat16>& few_rows_kernels_avx512();

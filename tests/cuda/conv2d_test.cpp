@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "tensor/ops/elementwise.h"
 #include "tests/cuda/cuda_rows.h"
 
 namespace dcl::test {
@@ -90,6 +91,10 @@ void expect_the_cpus(const Row& row, DType type) {
   EXPECT_EQ(dx.dtype(), type);
   expect_close(dx, cpu::conv2d_backward_input(in.dy, in.weight, row.x, row.params),
                tolerance(type, taps * z.group_out(), false), "dx");
+  const Tensor sum = on_device(in.x);
+  expect_close(to_host(cuda::conv2d_backward_input(dy, weight, row.x, row.params, sum)), cpu::add(dx, in.x),
+               {1e-6, 1e-6}, "dx + sum");
+  expect_same_bits(to_host(sum), in.x, "sum");
   const Tensor dweight = to_host(cuda::conv2d_backward_weight(dy, x, row.weight, row.params));
   EXPECT_EQ(dweight.dtype(), parameter_dtype(type));
   expect_close(dweight, cpu::conv2d_backward_weight(in.dy, in.x, row.weight, row.params),

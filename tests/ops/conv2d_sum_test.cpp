@@ -9,10 +9,10 @@
 #include "tensor/cpu/features.h"
 #include "tensor/cpu/merged_phases.h"
 #include "tensor/cpu/microkernel.h"
-#include "tensor/cpu/streaming.h"
 #include "tensor/ops/elementwise.h"
 #include "tests/ops/conv2d_row.h"
 #include "tests/ops/op_table.h"
+#include "tests/support/streamed_from.h"
 #include "tests/support/tile_paths.h"
 #include "tests/support/vector_targets.h"
 
@@ -52,11 +52,9 @@ struct Operands {
 };
 
 Tensor expected(const Conv2dRow& row, const Operands& in) {
-  const bool before = cpu::fast_paths();
-  cpu::set_fast_paths(false);
+  const cpu::FastPathsScope plain(false);
   const Tensor weight = in.weight.to(in.dy.dtype()).to(DType::float64);
   const Tensor dx = cpu::conv2d_backward_input(in.dy.to(DType::float64), weight, row.x, row.params);
-  cpu::set_fast_paths(before);
   return cpu::add(dx, in.sum.to(DType::float64));
 }
 
@@ -113,17 +111,14 @@ TEST(Conv2dSum, BySixProducts) {
 }
 
 TEST(Conv2dSum, WithoutFastPaths) {
-  const bool before = cpu::fast_paths();
-  cpu::set_fast_paths(false);
+  const cpu::FastPathsScope plain(false);
   for (const DType type : {DType::float64, DType::float32, DType::bfloat16}) expect_sums(type, "plain");
-  cpu::set_fast_paths(before);
 }
 
 // What a result that is larger than the caches does on its way to memory.
 TEST(Conv2dSum, WhereResultsAreStreamed) {
-  cpu::stream_from(1);
+  const StreamedFrom smallest(1);
   for (const DType type : {DType::float32, DType::bfloat16}) expect_sums(type, "streamed");
-  cpu::stream_from(cpu::kStreamedFrom);
 }
 
 TEST(Conv2dSum, Errors) {

@@ -251,18 +251,26 @@ TEST(Conv2d, FloatIsWithinTheBoundOfItsSums) {
 
 TEST(Conv2d, BitsDoNotDependOnThreads) {
   const int before = cpu::num_threads();
-  for (const auto& row : larger_rows()) {
-    const Inputs in(row, DType::float32);
-    cpu::set_num_threads(1);
-    const Results one = compute(row, in, true);
-    for (const int threads : {2, 5}) {
-      cpu::set_num_threads(threads);
-      const Results many = compute(row, in, true);
-      expect_same_bits(many.y, one.y, row.name);
-      expect_same_bits(many.dx, one.dx, row.name);
-      expect_same_bits(many.dweight, one.dweight, row.name);
+  const auto sum = [](const Row& row, const Inputs& in) {
+    return cpu::conv2d_backward_input(in.dy, in.weight, row.x, row.params, in.x.clone());
+  };
+  for (const auto& row : larger_rows())
+    for (const DType type : {DType::float32, DType::bfloat16}) {
+      Inputs in(row, type);
+      in.weight = in.weight.to(DType::float32);
+      if (in.bias.defined()) in.bias = in.bias.to(DType::float32);
+      cpu::set_num_threads(1);
+      const Results one = compute(row, in, true);
+      const Tensor one_sum = sum(row, in);
+      for (const int threads : {2, 5}) {
+        cpu::set_num_threads(threads);
+        const Results many = compute(row, in, true);
+        expect_same_bits(many.y, one.y, row.name);
+        expect_same_bits(many.dx, one.dx, row.name);
+        expect_same_bits(many.dweight, one.dweight, row.name);
+        expect_same_bits(sum(row, in), one_sum, row.name);
+      }
     }
-  }
   cpu::set_num_threads(before);
 }
 

@@ -93,6 +93,9 @@ TEST(Linear, FewRowsOnEveryInstructionSet) {
                             {16, 300, 129},
                             {32, 64, 8},
                             {11, 4133, 7},
+                            {4, 70, 8},
+                            {7, 33, 5},
+                            {12, 2080, 6},
                             {33, 64, 9}}) {
         const std::string name =
             fmt::format("{} {}: {} rows, {} to {}", target, tensor::name_of(dtype), s.rows, s.in, s.out);
@@ -147,23 +150,31 @@ TEST(Linear, FewRowsKeepNan) {
 }
 
 // A row's last vector ends with the row: the next one, of x or of the weight, is no number.
-TEST(Linear, FewRowsEndWhereTheyEnd) {
+void expect_rows_to_end(DType type, std::int64_t in) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
-  for (const DType type : {DType::float32, DType::bfloat16})
-    for (const std::int64_t in : {7, 24, 40}) {
-      Tensor x = Tensor::full({2, in}, 1);
-      Tensor weight = Tensor::full({2, in}, 1);
-      x.data<float>()[in] = weight.data<float>()[in] = nan;
-      const auto y = cpu::linear(x.to(type), weight, {}).to_vector<double>();
-      EXPECT_EQ(y[0], static_cast<double>(in));
-      Tensor dy = Tensor::full({2, 1}, 1);
-      dy.data<float>()[1] = nan;
-      const auto dx = cpu::linear_backward_x(dy.to(type), weight.rows(0, 1)).to_vector<double>();
-      EXPECT_EQ(std::vector<double>(dx.begin(), dx.begin() + in),
-                std::vector<double>(static_cast<std::size_t>(in), 1.0));
-      const auto dw = cpu::linear_backward_weight(Tensor::full({1, 2}, 1, {type, {}}), x.rows(0, 1).to(type));
-      EXPECT_EQ(dw.to_vector<double>(), std::vector<double>(static_cast<std::size_t>(2 * in), 1.0));
-    }
+  Tensor x = Tensor::full({2, in}, 1);
+  Tensor weight = Tensor::full({2, in}, 1);
+  x.data<float>()[in] = weight.data<float>()[in] = nan;
+  const auto y = cpu::linear(x.to(type), weight, {}).to_vector<double>();
+  EXPECT_EQ(y[0], static_cast<double>(in));
+  Tensor dy = Tensor::full({2, 1}, 1);
+  dy.data<float>()[1] = nan;
+  const std::vector<double> ones(static_cast<std::size_t>(in), 1);
+  const auto dx = cpu::linear_backward_x(dy.to(type), weight.rows(0, 1)).to_vector<double>();
+  EXPECT_EQ(std::vector<double>(dx.begin(), dx.begin() + in), ones);
+  const Tensor two = Tensor::full({1, 2}, 1, {type, {}});
+  const auto dw = cpu::linear_backward_weight(two, x.to(type).rows(0, 1)).to_vector<double>();
+  EXPECT_EQ(std::vector<double>(dw.begin(), dw.begin() + in), ones);
+  EXPECT_EQ(std::vector<double>(dw.begin() + in, dw.end()), ones);
+}
+
+TEST(Linear, FewRowsEndWhereTheyEnd) {
+  const auto chosen = [] { return std::string(cpu::microkernel<float>().target); };
+  test::on_every_vector_target(chosen, [](const std::string& target) {
+    SCOPED_TRACE(target);
+    for (const DType type : {DType::float32, DType::bfloat16})
+      for (const std::int64_t in : {7, 24, 40}) expect_rows_to_end(type, in);
+  });
 }
 
 TEST(Linear, Empty) {

@@ -14,6 +14,7 @@
 #include "tensor/ops/linear.h"
 #include "tests/ops/conv2d_row.h"
 #include "tests/ops/op_table.h"
+#include "tests/support/streamed_from.h"
 #include "tests/support/tile_paths.h"
 #include "tests/support/vector_targets.h"
 
@@ -34,15 +35,6 @@ const std::vector<Conv2dRow>& rows() {
                                           {{2, 40, 34, 3}, 64, 7, {.stride = 2, .padding = 3}}};
   return all;
 }
-
-// Results of so many bytes are streamed until the end of its scope.
-class StreamedFrom {
- public:
-  explicit StreamedFrom(std::int64_t bytes) { cpu::stream_from(bytes); }
-  ~StreamedFrom() { cpu::stream_from(cpu::kStreamedFrom); }
-  StreamedFrom(const StreamedFrom&) = delete;
-  StreamedFrom& operator=(const StreamedFrom&) = delete;
-};
 
 // `run` of all pictures, whose results are streamed, and of each alone, which are not.
 void expect_as_one_by_one(const Tensor& pictures, const std::function<Tensor(const Tensor&)>& run) {

@@ -201,6 +201,26 @@ TEST(Winograd, IsTakenInBfloat16ButBesideAmx) {
   EXPECT_EQ(cpu::bfloat16_conv2d_path(each.sizes), cpu::Conv2dPath::packed);
 }
 
+// Of small pictures its tiles hang over the edge, and it takes more than vdpbf16ps saves.
+TEST(Winograd, IsTakenInBfloat16ByItsShareOfTheProducts) {
+  const auto sizes = [](std::int64_t side) {
+    return tensor::conv2d_sizes({16, side, side, 256}, {256, 3, 3, 256}, {.padding = 1});
+  };
+  EXPECT_DOUBLE_EQ(cpu::winograd_share(sizes(4)), 36.0 / 100);
+  EXPECT_DOUBLE_EQ(cpu::winograd_share(sizes(6)), 4 * 36.0 / 256);
+  EXPECT_DOUBLE_EQ(cpu::winograd_share(sizes(10)), 9 * 36.0 / 784);
+  for (const auto path : cpu::tile_paths()) {
+    const OnTilePath chosen(path);
+    SCOPED_TRACE(cpu::tile_kernel().name);
+    const auto taken = [&](std::int64_t side) {
+      return cpu::bfloat16_conv2d_path(sizes(side)) == cpu::Conv2dPath::winograd;
+    };
+    EXPECT_EQ(taken(10), path == cpu::TilePath::vectors || path == cpu::TilePath::avx512_bf16);
+    EXPECT_EQ(taken(6), path == cpu::TilePath::vectors);
+    EXPECT_FALSE(taken(5));
+  }
+}
+
 // Rounding to bfloat16 keeps what is no number, of either sign: adding to all of its bits would make it one.
 TEST(Winograd, KeepsNanInBfloat16) {
   const auto chosen = [] { return std::string(cpu::microkernel<float>().target); };
