@@ -183,7 +183,7 @@ void run_tiles(const Pictures<const X>& x, std::int64_t padding, const Kernels<X
   const Cut cut(tiles, u, moments);
   // A panel that one task reads once is better transformed by it, and never written to memory: all of them
   // are four times as large as the kernels.
-  if (kernels.ready == nullptr && !(cut.by_panels && cut.chunks == 1)) {
+  if (kernels.ready == nullptr && (!cut.by_panels || cut.chunks > 1)) {
     const TransformedWeights<X> all(*kernels.transform);
     return run_tiles<X>(x, padding, Kernels<X>(all), epilogue, y, tiles);
   }
@@ -258,14 +258,24 @@ void conv2d_backward_input_winograd(const Conv2dSizes& z, const X* dy, const Com
                {z.batch, z.in_h, z.in_w});
 }
 
-#define DCL_WINOGRAD(X)                                                                                      \
-  template void conv2d_winograd<X>(const Conv2dSizes&, const X*, const TransformedWeights<X>&,               \
-                                   const Epilogue<X>&, X*);                                                  \
-  template void conv2d_winograd<X>(const Conv2dSizes&, const X*, const Compute<X>*, const Epilogue<X>&, X*); \
-  template void conv2d_backward_input_winograd<X>(const Conv2dSizes&, const X*, const Compute<X>*, X*, bool)
-DCL_WINOGRAD(float);
-DCL_WINOGRAD(double);
-DCL_WINOGRAD(bfloat16);
-#undef DCL_WINOGRAD
+template void conv2d_winograd<float>(const Conv2dSizes&, const float*, const TransformedWeights<float>&,
+                                     const Epilogue<float>&, float*);
+template void conv2d_winograd<float>(const Conv2dSizes&, const float*, const float*, const Epilogue<float>&,
+                                     float*);
+template void conv2d_backward_input_winograd<float>(const Conv2dSizes&, const float*, const float*, float*,
+                                                    bool);
+template void conv2d_winograd<double>(const Conv2dSizes&, const double*, const TransformedWeights<double>&,
+                                      const Epilogue<double>&, double*);
+template void conv2d_winograd<double>(const Conv2dSizes&, const double*, const double*,
+                                      const Epilogue<double>&, double*);
+template void conv2d_backward_input_winograd<double>(const Conv2dSizes&, const double*, const double*,
+                                                     double*, bool);
+template void conv2d_winograd<bfloat16>(const Conv2dSizes&, const bfloat16*,
+                                        const TransformedWeights<bfloat16>&, const Epilogue<bfloat16>&,
+                                        bfloat16*);
+template void conv2d_winograd<bfloat16>(const Conv2dSizes&, const bfloat16*, const float*,
+                                        const Epilogue<bfloat16>&, bfloat16*);
+template void conv2d_backward_input_winograd<bfloat16>(const Conv2dSizes&, const bfloat16*, const float*,
+                                                       bfloat16*, bool);
 
 }  // namespace dcl::tensor::cpu

@@ -217,16 +217,18 @@ Tensor conv2d_backward_input(const Tensor& dy, const Tensor& weight, const Shape
   const Conv2dSizes z = check_conv2d_backward_input(dy, weight, x_shape, params, sum);
   return dispatch_activation(dy.dtype(), "conv2d_backward_input", [&]<class T>() {
     const auto run = backward_input_of<T>(z);
-    const bool in_place = run != nullptr && sum.is_unique();
-    Tensor dx;
-    if (run == nullptr) {
-      dx = plain_backward_input(z, dy, weight, x_shape);
-    } else {
-      dx = in_place ? std::move(sum) : Tensor::empty(x_shape, dy.options());
-      run(z, dy.data<T>(), weight.data<Compute<T>>(), dx.data<T>(), in_place);
+    const auto into = [&](Tensor dx, bool add) {
+      run(z, dy.data<T>(), weight.data<Compute<T>>(), dx.data<T>(), add);
+      return dx;
+    };
+    if (run != nullptr && sum.is_unique()) {
+      count(z, {&dy, &weight, &sum, &sum});  // read and written
+      return into(std::move(sum), true);
     }
-    count(z, {&dy, &weight, &dx, in_place ? &dx : &sum});
-    if (!in_place && sum.defined()) add_inplace(dx, sum);
+    Tensor dx = run == nullptr ? plain_backward_input(z, dy, weight, x_shape)
+                               : into(Tensor::empty(x_shape, dy.options()), false);
+    count(z, {&dy, &weight, &dx, &sum});
+    if (sum.defined()) add_inplace(dx, sum);
     return dx;
   });
 }
