@@ -42,7 +42,7 @@ bool amx_tiles() { return tile_path() == TilePath::amx || tile_path() == TilePat
 bool tiles_possible(Conv2dPath path) { return amx_tiles() && path == Conv2dPath::packed; }
 
 // In bfloat16 Winograd's products are still of float32: AMX multiplies several times as fast, vdpbf16ps twice
-// (measured: 9x9 pixels, a share of 0.52, take 0.9 times as long by it, 10x10, of 0.41, 1.0 to 1.3 times).
+// (measured: 9x9 pixels, a share of 0.52, are 0.9 times as fast by it, 10x10, of 0.41, 1.0 to 1.3 times).
 Conv2dPath of_bfloat16(const Conv2dSizes& z, Conv2dPath path) {
   constexpr double kMostShare = 0.42;  // beside vdpbf16ps
   if (path != Conv2dPath::winograd) return path;

@@ -49,7 +49,7 @@ struct RowGrid {
   T* y;
   std::int64_t image_stride, row_stride, pixel_stride;
   bool stream = false;  // past the caches (streaming.h)
-  bool add = false;     // to what is there; then the epilogue has no more than a ReLU
+  bool add = false;     // to what is there; then there is no epilogue
 };
 
 /// Where the forward pass's results of group `g` go.
