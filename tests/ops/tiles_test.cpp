@@ -26,7 +26,7 @@ using tensor::DType;
 
 // In place, from a copy of one picture, of several and of bands of a large one, gathered; more columns than
 // rows, shared out by them; whole blocks and strips and others; strides, dilation, groups; rows ordered by
-// the taps that they lack; kernels larger than the picture; phases that no output has read.
+// the taps that they lack; few channels; kernels larger than the picture; phases that no output has read.
 const std::vector<Conv2dRow>& rows() {
   static const std::vector<Conv2dRow> all{
       {{2, 7, 9, 64}, 48, 1, {}},
@@ -58,6 +58,12 @@ const std::vector<Conv2dRow>& rows() {
       {{45, 3, 4, 96}, 8, 5, {.padding = 2}},
       {{11, 7, 7, 96}, 96, 3, {.padding = 1}},
       {{9, 7, 9, 96}, 128, 3, {.padding = 2}},
+      {{2, 61, 130, 3}, 96, 7, {.stride = 2, .padding = 3}},  // few channels, overlapped: in bands of rows
+      {{2, 12, 41, 1}, 33, 3, {.padding = 1}},                // rows of several blocks, the last one shorter
+      {{3, 9, 50, 8}, 70, 5, {.stride = 3, .padding = 2}},
+      {{2, 10, 64, 2}, 8, 3, {.stride = 2}},
+      {{2, 2, 3, 3}, 16, 7, {.padding = 3}},
+      {{3, 8, 9, 4}, 24, 2, {.padding = 1}},
       {{0, 4, 4, 8}, 8, 3, {.padding = 1}},
       {{0, 8, 8, 64}, 64, 3, {.padding = 1}}};
   return all;

@@ -9,6 +9,7 @@
 #include "tensor/cpu/row_sums.h"
 #include "tensor/cpu/threads.h"
 #include "tensor/cpu/tiles/conv2d_tiles.h"
+#include "tensor/cpu/tiles/overlapped_gradient.h"
 #include "tensor/cpu/tiles/weight_gradient.h"
 
 namespace dcl::tensor::cpu {
@@ -26,13 +27,23 @@ constexpr std::int64_t kMaxParts = 16;
 constexpr std::int64_t kGroup = 128;  // of columns, so that a pair of groups stays in the second-level cache
 constexpr std::int64_t kLeastGroups = 4;  // as far as there are enough columns
 
-void sum_parts(const float* parts, std::int64_t count, std::int64_t out_channels, std::int64_t depth,
-               const WeightResult& out) {
-  parallel_for(out_channels, (1 << 14) / depth + 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t o = begin; o < end; ++o)
+// Of a gradient, or of its transpose.
+struct MatrixSize {
+  std::int64_t rows, cols;
+  std::int64_t numel() const { return rows * cols; }
+};
+
+template <class T>
+MatrixSize size_of(const WeightOperands<T>& all) {
+  return {all.dy.channels, all.x.depth()};
+}
+
+void sum_parts(const float* parts, std::int64_t count, const MatrixSize& size, const WeightResult& out) {
+  parallel_for(size.rows, (1 << 14) / size.cols + 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row)
       for (std::int64_t part = 0; part < count; ++part)
-        row_sums<float>().add_row(depth, parts + (part * out_channels + o) * depth,
-                                  out.data + o * out.stride);
+        row_sums<float>().add_row(size.cols, parts + part * size.numel() + row * size.cols,
+                                  out.data + row * out.stride);
   });
 }
 
@@ -69,35 +80,32 @@ void add_by_pieces(const Gradient& gradient, const WeightOperands<T>& all, const
   }
 }
 
-template <class Gradient, class T>
-void add_in_parts(const Gradient& gradient, const WeightOperands<T>& all, const WeightResult& out) {
-  const std::int64_t depth = all.x.depth();
-  const std::int64_t size = all.dy.channels * depth;
+template <class T, class Gradient>
+void add_in_parts(const Gradient& gradient, const MatrixSize& size, const WeightResult& out) {
   const std::int64_t parts = std::min(kMaxParts, gradient.pieces());
-  Tensor partial = Tensor::zeros({parts, size}, {DType::float32, {}});
+  Tensor partial = Tensor::zeros({parts, size.numel()}, {DType::float32, {}});
   auto* const values = partial.data<float>();
   parallel_items(parts, [&](Items& items) {
-    typename Gradient::Left dy(gradient, {0, all.dy.channels});
-    typename Gradient::Right x(gradient, {0, gradient.columns()});
+    typename Gradient::Left left(gradient, {0, size.rows});
+    typename Gradient::Right right(gradient, {0, gradient.columns()});
     WeightAccumulator<T> tiles;
     for (std::int64_t part = 0; items.take(part);)
       for (std::int64_t piece = gradient.pieces() * part / parts;
            piece < gradient.pieces() * (part + 1) / parts; ++piece) {
-        dy.pack(piece);
-        x.pack(piece);
-        gradient.multiply(dy, x, piece, tiles, {values + part * size, depth});
+        left.pack(piece);
+        right.pack(piece);
+        gradient.multiply(left, right, piece, tiles, {values + part * size.numel(), size.cols});
       }
   });
-  sum_parts(values, parts, all.dy.channels, depth, out);
+  sum_parts(values, parts, size, out);
 }
 
 // How the sum is cut depends on the sizes and the processor's second-level cache only, so that the bits do
 // not depend on the number of threads. `out` is full of zeros.
 template <class Gradient, class T>
 void add_gradient(const WeightOperands<T>& all, const WeightResult& out) {
-  if (const Gradient gradient(all, kRows);
-      all.dy.channels * all.x.depth() <= kMaxPartialSize && gradient.pieces() >= 2)
-    return add_in_parts(gradient, all, out);
+  if (const Gradient gradient(all, kRows); size_of(all).numel() <= kMaxPartialSize && gradient.pieces() >= 2)
+    return add_in_parts<T>(gradient, size_of(all), out);
   add_by_pieces(Gradient(all, kSharedRows<T>), all, out);
 }
 
@@ -112,21 +120,40 @@ bool exchange_pays(const WeightOperands<T>& all) {
          all.rows() * (all.dy.channels - columns) > kPasses * all.dy.channels * columns;
 }
 
-template <class T>
-void add_exchanged(const WeightOperands<T>& all, const WeightResult& out) {
-  const std::int64_t channels = all.dy.channels;
-  Tensor transposed = Tensor::zeros({all.x.channels, channels}, {DType::float32, {}});
+// What add(to) has added to the transpose.
+template <class Add>
+void add_transposed(const MatrixSize& size, const WeightResult& out, Add&& add) {
+  const auto [channels, depth] = size;
+  Tensor transposed = Tensor::zeros({depth, channels}, {DType::float32, {}});
   auto* const values = transposed.data<float>();
-  add_gradient<GatheredGradient<T>>(WeightOperands<T>{.dy = all.x, .x = all.dy, .batch = all.batch},
-                                    {values, channels});
+  add(WeightResult{values, channels});
   constexpr std::int64_t kSide = 16;  // of squares whose rows and columns stay in the first-level cache
-  parallel_for(divide_up(channels, kSide), 1 + (1 << 14) / (kSide * all.x.channels),
-               [&](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t k = 0; k < all.x.channels; k += kSide)
+  parallel_for(divide_up(channels, kSide), 1 + (1 << 14) / (kSide * depth),
+               [&, channels = channels, depth = depth](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t k = 0; k < depth; k += kSide)
                    for (std::int64_t o = begin * kSide; o < std::min(end * kSide, channels); ++o)
-                     for (std::int64_t i = k; i < std::min(k + kSide, all.x.channels); ++i)
+                     for (std::int64_t i = k; i < std::min(k + kSide, depth); ++i)
                        out.data[o * out.stride + i] = values[i * channels + o];
                });
+}
+
+template <class T>
+void add_exchanged(const WeightOperands<T>& all, const WeightResult& out) {
+  add_transposed(size_of(all), out, [&](const WeightResult& to) {
+    add_gradient<GatheredGradient<T>>(WeightOperands<T>{.dy = all.x, .x = all.dy, .batch = all.batch}, to);
+  });
+}
+
+// False where the sum is too large for parts, or has but one.
+template <class T>
+bool add_overlapped(const WeightOperands<T>& all, const WeightResult& out) {
+  if (!OverlappedGradient<T>::fits(all) || size_of(all).numel() > kMaxPartialSize) return false;
+  const OverlappedGradient<T> gradient(all);
+  if (gradient.pieces() < 2) return false;
+  add_transposed(size_of(all), out, [&](const WeightResult& to) {
+    add_in_parts<T>(gradient, {all.x.depth(), all.dy.channels}, to);
+  });
+  return true;
 }
 
 }  // namespace
@@ -139,6 +166,7 @@ void conv2d_backward_weight_tiles(const Conv2dSizes& z, const T* dy, const T* x,
   for (std::int64_t g = 0; g < z.params.groups; ++g) {
     WeightOperands<T> all{.dy = output_pixels(z, dy, g), .x = forward_windows(z, x, g), .batch = z.batch};
     const WeightResult out{dweight + g * z.group_out() * depth, depth};
+    if (add_overlapped(all, out)) continue;
     if (leaving_out_taps_pays(all.x, z.batch)) {
       all.x.order = order_by_live_taps(all.x, z.batch);
       all.dy.order = all.x.order;

@@ -43,6 +43,9 @@ class OverlappedRows {
 
   std::int64_t taps_w() const { return std::ssize(w_.taps_w); }
   std::int64_t part_stride() const { return rows_ * row_stride_; }
+  /// Rows of the copy, and how far they lie apart.
+  std::int64_t rows() const { return rows_; }
+  std::int64_t row_stride() const { return row_stride_; }
   /// Between output pixels, and between output rows.
   std::int64_t pixel_stride() const { return w_.step * w_.channels; }
   std::int64_t output_row_stride() const { return w_.step * row_stride_; }

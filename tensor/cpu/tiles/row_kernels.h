@@ -22,6 +22,7 @@ struct TransposeKernels {
   void (*transpose)(const std::uint16_t* const* rows, std::int64_t cols, std::uint16_t* out);
   void (*interleave)(const std::uint16_t* const* rows, std::int64_t cols, std::uint16_t* out,
                      std::int64_t chunk_stride);
+  void (*pair)(const std::uint16_t* even, const std::uint16_t* odd, std::int64_t cols, std::uint16_t* out);
   void (*pair_later)(const std::uint16_t* pairs, std::int64_t count, std::uint16_t* out);
 };
 const TransposeKernels& transpose_kernels();

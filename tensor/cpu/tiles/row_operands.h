@@ -81,14 +81,16 @@ class TransposedRows {
   bfloat16* values_;
 };
 
-/// [part][col/16][row/2][col%16][row%2], the right operand. Rows behind the last one are zeros; columns
-/// behind `filled` are of any values.
+/// [part][col/16][row/2][col%16][row%2], the right operand, in blocks of `block_rows` rows, an even number up
+/// to kBlockDepth. Rows behind the last one are zeros; columns behind `filled` are of any values.
 template <class T>
 class PairedRows {
  public:
-  PairedRows(std::int64_t cols, std::int64_t max_rows)
+  PairedRows(std::int64_t cols, std::int64_t max_rows, std::int64_t block_rows = kBlockDepth)
       : cols_(cols),
-        pairs_((max_rows + kBlockDepth - 1) / kBlockDepth * kBlockDepth / 2),
+        block_rows_(block_rows),
+        blocks_((max_rows + block_rows - 1) / block_rows),
+        pairs_((blocks_ - 1) * block_rows / 2 + kBlockDepth / 2),
         block_(cols),
         storage_(Tensor::empty({kParts<T> * cols / 16 * chunk_stride()}, {DType::bfloat16, {}})),
         values_(storage_.data<bfloat16>()) {}
@@ -97,8 +99,9 @@ class PairedRows {
   template <class Next>
   void fill(std::int64_t rows, Next&& next, std::int64_t filled = -1) {
     if (filled < 0) filled = cols_;
-    for (std::int64_t block = 0; block < pairs_ / 16; ++block) {
-      block_.set(rows - block * kBlockDepth, next);
+    // A shorter block is filled up with pairs of zeros, on which the next one lies.
+    for (std::int64_t block = 0; block < blocks_; ++block) {
+      block_.set(std::min(rows - block * block_rows_, block_rows_), next);
       if constexpr (std::is_same_v<T, float>)
         interleave_rows(block_.rows(), filled, values_ + at(0, block), chunk_stride(), part_stride());
       else
@@ -119,13 +122,13 @@ class PairedRows {
   /// cache.
   std::int64_t chunk_stride() const { return pairs_ * 32 + 32; }
   std::int64_t at(std::int64_t part, std::int64_t block) const {
-    return part * part_stride() + block * kHalfBlock;
+    return part * part_stride() + block * block_rows_ * 16;
   }
 
  private:
   std::int64_t part_stride() const { return cols_ / 16 * chunk_stride(); }
 
-  std::int64_t cols_, pairs_;
+  std::int64_t cols_, block_rows_, blocks_, pairs_;
   RowBlock<T> block_;
   Tensor storage_;
   bfloat16* values_;

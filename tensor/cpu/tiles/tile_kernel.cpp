@@ -21,7 +21,9 @@ std::array<TileKernel, kPaths> make_kernels() {
   TileKernel& avx512 = at(TilePath::avx512_bf16);
   avx512.rows = kAvx512Rows;
   avx512.multiply = &multiply_avx512_bf16;
+  avx512.multiply_store = &multiply_store_avx512_bf16;
   avx512.any_rows = true;
+  avx512.asks_ahead = true;
   avx512.run = kMaxTileRun;
   avx512.name = "vdpbf16ps";
   TileKernel& emulated = at(TilePath::amx_emulated);
@@ -29,6 +31,8 @@ std::array<TileKernel, kPaths> make_kernels() {
   emulated.multiply = &multiply_amx_emulated;
   emulated.any_stride = true;
   emulated.asks_ahead = true;
+  emulated.asks_for_y = false;
+  emulated.any_pairs = false;
   emulated.run = kMaxTileRun;
   emulated.name = "emulated AMX";
   TileKernel& amx = at(TilePath::amx);

@@ -36,6 +36,10 @@ struct TileOperands {
   const std::int64_t* b_at;  // [blocks]
   std::int64_t blocks;
   std::int64_t rows;  // that are wanted, at most the kernel's
+  /// Of each block; b's others are zeros, and may be multiplied too.
+  std::int64_t pairs = kBlockDepth / 2;
+  /// Between the pairs of a row of a. Only kernels of `any_pairs` know others.
+  std::int64_t a_pair_stride = 2;
   /// To be asked for on the way, so many numbers beside each block, by kernels that can (asks_ahead): a
   /// product of tiles leaves the memory alone meanwhile.
   const bfloat16* ahead = nullptr;
@@ -68,6 +72,18 @@ struct TileRun {
   const MomentColumns<float>* moments = nullptr;  // of the first tile's columns, or none
 };
 
+/// A tile of whole columns that goes from registers to rows of y; row i of it begins at y[i] + column.
+struct TileStore {
+  bfloat16* const* y;  // [rows of the operands]; null rows are left out
+  std::int64_t column;
+  const float* bias = nullptr;         // [32], or none
+  const bfloat16* residual = nullptr;  // or none; its place for a number of y is as far behind it as
+  const bfloat16* origin = nullptr;    // that number is behind `origin`
+  bool relu = false;
+  bool stream = false;
+  const MomentColumns<float>* moments = nullptr;  // of the tile's columns, or none; they have their shifts
+};
+
 struct TileKernel {
   std::int64_t rows;
   /// Overwrites c [rows][32], aligned to 64 bytes. Unless `any_rows`, also the rows that are not wanted; it
@@ -79,6 +95,9 @@ struct TileKernel {
   /// A run of whole tiles, and the moments of what is stored on the way. Null: tile by tile.
   void (*store_run_bfloat16)(const TileRun<bfloat16>& run, const StoreEnd<bfloat16>& end) = nullptr;
   void (*store_run_float)(const TileRun<float>& run, const StoreEnd<float>& end) = nullptr;
+  /// multiply() and store_run_bfloat16() of one tile without a way through memory; null where sums are not in
+  /// registers.
+  void (*multiply_store)(const TileOperands& operands, const TileStore& store) = nullptr;
   /// How many tiles are better multiplied before they are stored: products that wait for each other's last
   /// sums do not wait for stores too. At most kMaxTileRun.
   std::int64_t run = 1;
@@ -86,11 +105,15 @@ struct TileKernel {
   void (*add_float)(const float* c, TileRoom room, float* const* y);
   /// True where rows that lie a power of two apart are read as fast as others.
   bool any_stride;
-  /// True where a product asks for what its operands' `ahead` says, and stores need no asking for their
-  /// lines.
+  /// True where a product asks for what its operands' `ahead` says.
   bool asks_ahead = false;
+  /// True where rows of y are better asked for before the product that goes there; beside tiles stores wait
+  /// for them by themselves.
+  bool asks_for_y = true;
   /// True where fewer rows take less time.
   bool any_rows = false;
+  /// True where the pairs of a block may lie apart, and those behind the wanted ones are not multiplied.
+  bool any_pairs = false;
   std::string name;
 };
 

@@ -2,6 +2,8 @@
 // columns, in bfloat16 or in its parts (split.h).
 #pragma once
 
+#include <algorithm>
+
 #include "tensor/cpu/tiles/split.h"
 #include "tensor/tensor.h"
 
@@ -13,6 +15,8 @@ struct PanelSize {
   std::int64_t parts;
 
   std::int64_t tap_blocks() const { return (channels + kBlockDepth - 1) / kBlockDepth; }
+  /// Of each block, so many pairs that not all are zeros.
+  std::int64_t block_pairs() const { return (std::min<std::int64_t>(channels, kBlockDepth) + 1) / 2; }
   /// Of one part.
   std::int64_t blocks() const { return taps * tap_blocks(); }
   std::int64_t panels() const { return (cols + kTileCols - 1) / kTileCols; }

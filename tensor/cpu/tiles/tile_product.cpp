@@ -321,9 +321,9 @@ template <class T>
 TileProduct<T>::TileProduct(const Windows<T>& windows, std::int64_t batch)
     : windows_(windows), batch_(batch), reading_(Reading::gathered) {
   const std::int64_t filled = divide_up(windows.channels, kBlockDepth) * kBlockDepth;
-  // Rows a multiple of 2 KiB apart fall on too few sets of the first-level cache.
+  // Rows a multiple of 4 KiB apart fall on one set of the first-level cache.
   if (std::is_same_v<T, bfloat16> && windows.plain_rows() && windows.order.empty() &&
-      filled == windows.channels && (tile_kernel().any_stride || windows.pixel_stride % 1024 != 0)) {
+      filled == windows.channels && (tile_kernel().any_stride || windows.pixel_stride % 2048 != 0)) {
     reading_ = Reading::in_place;
   } else if (OverlappedRows<T>::fits(windows)) {
     reading_ = Reading::overlapped;

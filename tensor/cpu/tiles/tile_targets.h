@@ -15,6 +15,7 @@ void multiply_amx_emulated(const TileOperands& operands, float* c);
 
 inline constexpr std::int64_t kAvx512Rows = 14;
 void multiply_avx512_bf16(const TileOperands& operands, float* c);
+void multiply_store_avx512_bf16(const TileOperands& operands, const TileStore& store);
 void store_avx512_bf16(const float* c, TileRoom room, const StoreEnd<bfloat16>& end, bfloat16* const* y);
 void store_run_avx512_bf16(const TileRun<bfloat16>& run, const StoreEnd<bfloat16>& end);
 void store_run_avx512_bf16(const TileRun<float>& run, const StoreEnd<float>& end);

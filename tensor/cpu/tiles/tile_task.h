@@ -27,7 +27,7 @@ class TileTask {
       : b_(b), end_(end), origin_(grid.y) {
     if (grid.add) end_.residual = grid.y;
     stream_ = grid.stream && !grid.add && can_stream(end_);
-    asks_for_y_ = grid.add || (!stream_ && !kernel_.asks_ahead);
+    asks_for_y_ = grid.add || (!stream_ && kernel_.asks_for_y);
   }
 
   ~TileTask() {
@@ -108,14 +108,36 @@ class TileTask {
     return {panels, small, small ? kernel_.rows : kernel_.run * kernel_.rows, small ? kernel_.run : 1};
   }
 
-  // All products, then all stores.
+  // All products, then all stores; but where a kernel does both, one after the other.
   void multiply_run(const bfloat16* a, Range rows, Range panels, const Order& order) {
+    if constexpr (std::is_same_v<T, bfloat16>)
+      if (kernel_.multiply_store != nullptr) {
+        const Range whole{panels.begin, std::min(panels.end, b_.size().cols / kTileCols)};
+        visit_tiles(a, rows, whole, order,
+                    [&](const TileOperands& operands, Range strip, std::int64_t panel) {
+                      multiply_store(operands, strip, panel);
+                    });
+        panels.begin = std::max(panels.begin, whole.end);
+        if (panels.begin == panels.end) return;
+      }
     float* c = c_.data();
+    visit_tiles(a, rows, panels, order, [&](const TileOperands& operands, Range, std::int64_t) {
+      kernel_.multiply(operands, c);
+      c += kTilePitch;
+    });
+    c = c_.data();
+    for (std::int64_t i = rows.begin; i < rows.end; i += kernel_.rows, c += panels.size() * kTilePitch)
+      store_strip(c, {i, std::min(i + kernel_.rows, rows.end)}, panels);
+  }
+
+  // run(operands, strip, panel) for each.
+  template <class Run>
+  void visit_tiles(const bfloat16* a, Range rows, Range panels, const Order& order, Run&& run) const {
     for (std::int64_t i = rows.begin; i < rows.end; i += kernel_.rows) {
       const Range strip{i, std::min(i + kernel_.rows, rows.end)};
       if (asks_for_y_) ask_for_y(strip, panels);
       const BlockList& blocks = lists_.of(strip_of(i));
-      for (std::int64_t panel = panels.begin; panel < panels.end; ++panel, c += kTilePitch) {
+      for (std::int64_t panel = panels.begin; panel < panels.end; ++panel) {
         TileOperands operands{.a = a + strip_of(i) * strip_stride_,
                               .a_stride = a_stride_,
                               .a_at = blocks.a.data(),
@@ -123,14 +145,38 @@ class TileTask {
                               .b_half = kHalfBlock,
                               .b_at = blocks.b.data(),
                               .blocks = std::ssize(blocks.a),
-                              .rows = strip.size()};
+                              .rows = strip.size(),
+                              .pairs = b_.size().block_pairs()};
         if (from_memory_) ask_ahead(a + strip_of(i + order.height) * strip_stride_, panel, order, operands);
-        kernel_.multiply(operands, c);
+        run(operands, strip, panel);
       }
     }
-    c = c_.data();
-    for (std::int64_t i = rows.begin; i < rows.end; i += kernel_.rows, c += panels.size() * kTilePitch)
-      store_strip(c, {i, std::min(i + kernel_.rows, rows.end)}, panels);
+  }
+
+  // A tile that does not leave the registers but for its rows of y. Moments of a part's first strip want its
+  // rows twice, for their shift.
+  void multiply_store(const TileOperands& operands, Range rows, std::int64_t panel) {
+    const std::int64_t strip = strips_before_ + strip_of(rows.begin);
+    const std::int64_t column = panel * kTileCols;
+    if (end_.moments != nullptr && strip == 0) {
+      kernel_.multiply(operands, c_.data());
+      return store_strip(c_.data(), rows, {panel, panel + 1});
+    }
+    TileStore store{.y = y_.data() + rows.begin,
+                    .column = column,
+                    .bias = end_.bias == nullptr ? nullptr : end_.bias + column,
+                    .residual = end_.residual,
+                    .origin = origin_,
+                    .relu = end_.relu,
+                    .stream = stream_};
+    MomentColumns<float> columns;
+    if (end_.moments != nullptr) {
+      const std::int64_t gone = std::count(store.y, store.y + rows.size(), nullptr);
+      columns = end_.moments->begin_tiles({part_, strip, end_.first_channel + column, kTileCols},
+                                          rows.size() - gone);
+      store.moments = &columns;
+    }
+    kernel_.multiply_store(operands, store);
   }
 
   // For a share of the strip that comes later.

@@ -37,19 +37,19 @@ HWY_INLINE void multiply_half(const TileOperands& o, const bfloat16* all_b, floa
   for (std::int64_t block = 0; block < o.blocks; ++block) {
     const bfloat16* const a = o.a + o.a_at[block];
     const bfloat16* const b = all_b + o.b_at[block];
-    for (std::int64_t p = 0; p < kBlockDepth; p += 2) {
+    for (std::int64_t p = 0; p < o.pairs; ++p) {
       hn::Vec<Floats> even[kVectors];
       hn::Vec<Floats> odd[kVectors];
 #pragma GCC unroll 16
       for (int v = 0; v < kVectors; ++v) {
-        const auto* const at = reinterpret_cast<const std::uint32_t*>(b + p * 16) + v * kLanes;
+        const auto* const at = reinterpret_cast<const std::uint32_t*>(b + p * 32) + v * kLanes;
         const auto pairs = hn::LoadU(words, at);
         even[v] = hn::BitCast(d, hn::ShiftLeft<16>(pairs));
         odd[v] = hn::BitCast(d, hn::And(pairs, hn::Set(words, 0xFFFF0000U)));
       }
 #pragma GCC unroll 16
       for (int i = 0; i < kRows; ++i) {
-        const bfloat16* const at = a + i * o.a_stride + p;
+        const bfloat16* const at = a + i * o.a_stride + p * o.a_pair_stride;
         const auto a_even = hn::Set(d, static_cast<float>(at[0]));
         const auto a_odd = hn::Set(d, static_cast<float>(at[1]));
 #pragma GCC unroll 16
@@ -116,6 +116,7 @@ const TileKernel& describe() {
                                  .store_float = &store<float>,
                                  .add_float = &add,
                                  .any_stride = false,
+                                 .any_pairs = true,
                                  .name = hwy::TargetName(HWY_TARGET)};
   return kernel;
 }

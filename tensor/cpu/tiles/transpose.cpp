@@ -157,6 +157,15 @@ void interleave(const Bits* const* rows, std::int64_t cols, Bits* out, std::int6
   }
 }
 
+void pair(const Bits* even, const Bits* odd, std::int64_t cols, Bits* out) {
+  std::int64_t j = 0;
+  for (; j + 16 <= cols; j += 16) interleave_pair(even + j, odd + j, out + 2 * j);
+  for (; j < cols; ++j) {
+    out[2 * j] = even[j];
+    out[2 * j + 1] = odd[j];
+  }
+}
+
 // As numbers of 32 bits: the upper half of each, and the lower half of that sixteen further on.
 void pair_later(const Bits* pairs, std::int64_t count, Bits* out) {
   namespace hn = hwy::HWY_NAMESPACE;
@@ -174,7 +183,7 @@ void pair_later(const Bits* pairs, std::int64_t count, Bits* out) {
 }
 
 const TransposeKernels& describe() {
-  static constexpr TransposeKernels all{transpose, interleave, pair_later};
+  static constexpr TransposeKernels all{transpose, interleave, pair, pair_later};
   return all;
 }
 
@@ -196,6 +205,10 @@ void interleave_rows(const bfloat16* const* rows, std::int64_t cols, bfloat16* o
                      std::int64_t chunk_stride) {
   transpose_kernels().interleave(reinterpret_cast<const std::uint16_t* const*>(rows), cols, bits_of(out),
                                  chunk_stride);
+}
+
+void pair_rows(const bfloat16* even, const bfloat16* odd, std::int64_t cols, bfloat16* out) {
+  transpose_kernels().pair(bits_of(even), bits_of(odd), cols, bits_of(out));
 }
 
 void pair_a_row_later(const bfloat16* pairs, std::int64_t count, bfloat16* out) {

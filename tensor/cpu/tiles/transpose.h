@@ -15,6 +15,9 @@ void transpose_rows(const bfloat16* const* rows, std::int64_t cols, bfloat16* ou
 void interleave_rows(const bfloat16* const* rows, std::int64_t cols, bfloat16* out,
                      std::int64_t chunk_stride);
 
+/// Two rows as one of pairs: out[2j] = even[j], out[2j + 1] = odd[j]; `out` overlaps neither of them.
+void pair_rows(const bfloat16* even, const bfloat16* odd, std::int64_t cols, bfloat16* out);
+
 /// Sixteen columns of pairs of rows, which begin a row later: pair k of `out` is row 2k + 1 and row 2k + 2,
 /// the last one row 2·count − 1 and zeros.
 void pair_a_row_later(const bfloat16* pairs, std::int64_t count, bfloat16* out);

@@ -44,19 +44,31 @@ Windows<T> channels_of(Windows<T> w, Range channels) {
   return w;
 }
 
+/// Rows of a left operand, and how far they and their pairs lie apart; each block has `pairs` of those.
+struct LeftRows {
+  const bfloat16* data;
+  std::int64_t count;
+  std::int64_t stride = kBlockDepth;
+  std::int64_t pairs = kBlockDepth / 2, pair_stride = 2;
+};
+
 /// Tiles of the product of two packed operands, added to the result.
 template <class T>
 class WeightAccumulator {
  public:
   void set_operands(const TransposedRows<T>& dy, const PairedRows<T>& x) {
-    dy_ = dy.data();
-    dy_cols_ = dy.cols();
-    b_half_ = x.chunk_stride();
-    all_ = {};
+    BlockList all;
     for_each_product<T>(dy.blocks(), [&](std::int64_t block, PartPair pair) {
-      all_.a.push_back(dy.at(pair.a, block));
-      all_.b.push_back(x.at(pair.b, block));
+      all.a.push_back(dy.at(pair.a, block));
+      all.b.push_back(x.at(pair.b, block));
     });
+    set_operands({.data = dy.data(), .count = dy.cols()}, x.chunk_stride(), std::move(all));
+  }
+
+  void set_operands(const LeftRows& rows, std::int64_t b_half, BlockList blocks) {
+    left_ = rows;
+    b_half_ = b_half;
+    all_ = std::move(blocks);
     of_tap_.clear();
   }
 
@@ -69,7 +81,7 @@ class WeightAccumulator {
       }));
   }
 
-  std::int64_t strips() const { return divide_up(dy_cols_, kernel_.rows); }
+  std::int64_t strips() const { return divide_up(left_.count, kernel_.rows); }
 
   /// Columns [column, column + cols) of a strip of output channels; x points to the columns' first pair.
   void add(std::int64_t strip, const bfloat16* x, std::int64_t column, std::int64_t cols,
@@ -82,14 +94,16 @@ class WeightAccumulator {
       y[static_cast<std::size_t>(i)] = out.data + (o + i) * out.stride + column;
       prefetch_to_write(y[static_cast<std::size_t>(i)], cols);
     }
-    kernel_.multiply({.a = dy_ + o * kBlockDepth,
-                      .a_stride = kBlockDepth,
+    kernel_.multiply({.a = left_.data + o * left_.stride,
+                      .a_stride = left_.stride,
                       .a_at = blocks.a.data(),
                       .b = x,
                       .b_half = b_half_,
                       .b_at = blocks.b.data(),
                       .blocks = std::ssize(blocks.a),
-                      .rows = room.rows},
+                      .rows = room.rows,
+                      .pairs = left_.pairs,
+                      .a_pair_stride = left_.pair_stride},
                      c_.data());
     kernel_.add_float(c_.data(), room, y.data());
   }
@@ -97,12 +111,12 @@ class WeightAccumulator {
  private:
   // Strips of about the same height where the lower ones are faster.
   std::int64_t first_channel(std::int64_t strip) const {
-    return kernel_.any_rows ? dy_cols_ * strip / strips() : std::min(strip * kernel_.rows, dy_cols_);
+    return kernel_.any_rows ? left_.count * strip / strips() : std::min(strip * kernel_.rows, left_.count);
   }
 
   const TileKernel& kernel_ = tile_kernel();
-  const bfloat16* dy_ = nullptr;
-  std::int64_t dy_cols_ = 0, b_half_ = 0;
+  LeftRows left_{};
+  std::int64_t b_half_ = 0;
   BlockList all_;
   std::vector<BlockList> of_tap_;  // from the first one on, or none: then all blocks
   std::int64_t first_tap_ = 0;
