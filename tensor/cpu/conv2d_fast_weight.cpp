@@ -15,7 +15,7 @@ namespace dcl::tensor::cpu {
 
 namespace {
 
-// Panels of im2col(x) packed at a time: 12 x 32 columns x 320 rows of floats are 480 KiB of second-level
+// Panels of im2col(x) packed at a time: 12 x 32 columns x 384 rows of floats are 576 KiB of second-level
 // cache, and as many channels of dy (a strip's 13 take up 16) 410 KiB.
 constexpr std::int64_t kPanelsAtOnce = 12;
 constexpr std::int64_t kChannelsAtOnce = 260;

@@ -15,8 +15,8 @@ namespace dcl::tensor::cpu {
 
 /// Longest sum of one call. Packed rows lie kPackedStride apart: an odd number of cache lines, so that the
 /// rows of a tile do not fall on the same cache sets.
-inline constexpr std::int64_t kMaxDepth = 320;
-inline constexpr std::int64_t kPackedStride = 336;
+inline constexpr std::int64_t kMaxDepth = 384;
+inline constexpr std::int64_t kPackedStride = 400;
 
 /// The most rows and columns that a tile has on any processor.
 inline constexpr std::int64_t kMaxTileRows = 16;
@@ -65,7 +65,7 @@ struct Microkernel {
   const char* target;  // Highway's name of the instruction set
 
   /// True where kMaxDepth rows of `cols` stay in the first-level cache while the left operand's strips pass
-  /// by (20 KiB with AVX2, 40 KiB with AVX-512): then the loop over strips is the inner one.
+  /// by (24 KiB with AVX2, 48 KiB with AVX-512): then the loop over strips is the inner one.
   bool panel_stays_in_l1() const {
     return kMaxDepth * cols * static_cast<std::int64_t>(sizeof(T)) <= std::int64_t{24} << 10;
   }
