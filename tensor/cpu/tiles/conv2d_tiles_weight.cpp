@@ -85,17 +85,23 @@ void add_in_parts(const Gradient& gradient, const MatrixSize& size, const Weight
   const std::int64_t parts = std::min(kMaxParts, gradient.pieces());
   Tensor partial = Tensor::zeros({parts, size.numel()}, {DType::float32, {}});
   auto* const values = partial.data<float>();
+  const std::int64_t tiles_of_piece =
+      divide_up(size.rows, tile_kernel().rows) * divide_up(gradient.columns(), kTileCols);
   parallel_items(parts, [&](Items& items) {
     typename Gradient::Left left(gradient, {0, size.rows});
     typename Gradient::Right right(gradient, {0, gradient.columns()});
     WeightAccumulator<T> tiles;
-    for (std::int64_t part = 0; items.take(part);)
-      for (std::int64_t piece = gradient.pieces() * part / parts;
-           piece < gradient.pieces() * (part + 1) / parts; ++piece) {
+    for (std::int64_t part = 0; items.take(part);) {
+      const std::int64_t last = gradient.pieces() * (part + 1) / parts;
+      for (std::int64_t piece = gradient.pieces() * part / parts; piece < last; ++piece) {
         left.pack(piece);
         right.pack(piece);
+        // Memory would have nothing to do meanwhile.
+        if constexpr (requires { gradient.reads(piece); })
+          if (piece + 1 < last) tiles.set_ahead(gradient.reads(piece + 1), tiles_of_piece);
         gradient.multiply(left, right, piece, tiles, {values + part * size.numel(), size.cols});
       }
+    }
   });
   sum_parts(values, parts, size, out);
 }

@@ -38,6 +38,16 @@ class OverlappedGradient {
 
   std::int64_t pieces() const { return all_.batch * bands_; }
   std::int64_t columns() const { return all_.dy.channels; }
+  /// What pack() reads of a piece.
+  std::vector<Lines> reads(std::int64_t piece) const {
+    const auto& [dy, x, batch] = all_;
+    const std::int64_t n = piece / bands_;
+    const Range rows = output_rows(piece);
+    const std::int64_t first = std::max<std::int64_t>(rows.begin * x.step + x.taps_h.front(), 0);
+    const std::int64_t last = std::min((rows.end - 1) * x.step + x.taps_h.back() + 1, x.in_h);
+    return {lines_of(dy, (n * dy.out_h + rows.begin) * dy.out_w, rows.size() * dy.out_w),
+            lines_of(x, (n * x.in_h + first) * x.in_w, std::max<std::int64_t>(last - first, 0) * x.in_w)};
+  }
 
   class Left {
    public:

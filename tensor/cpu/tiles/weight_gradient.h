@@ -52,6 +52,20 @@ struct LeftRows {
   std::int64_t pairs = kBlockDepth / 2, pair_stride = 2;
 };
 
+/// Cache lines beside each other.
+struct Lines {
+  const bfloat16* from;
+  std::int64_t count;
+  static constexpr std::int64_t kNumbers = 64 / sizeof(bfloat16);
+};
+
+/// Those of pixels [first, first + count).
+template <class T>
+Lines lines_of(const Windows<T>& w, std::int64_t first, std::int64_t count) {
+  return {reinterpret_cast<const bfloat16*>(w.x + first * w.pixel_stride),
+          count * w.pixel_stride * static_cast<std::int64_t>(sizeof(T)) / 64};
+}
+
 /// Tiles of the product of two packed operands, added to the result.
 template <class T>
 class WeightAccumulator {
@@ -81,6 +95,14 @@ class WeightAccumulator {
       }));
   }
 
+  /// What the next pack() reads, to be asked for beside the next `tiles` tiles.
+  void set_ahead(std::vector<Lines> reads, std::int64_t tiles) {
+    reads_ = std::move(reads);
+    std::int64_t lines = 0;
+    for (const Lines& read : reads_) lines += read.count;
+    lines_of_tile_ = divide_up(lines, tiles);
+  }
+
   std::int64_t strips() const { return divide_up(left_.count, kernel_.rows); }
 
   /// Columns [column, column + cols) of a strip of output channels; x points to the columns' first pair.
@@ -94,21 +116,36 @@ class WeightAccumulator {
       y[static_cast<std::size_t>(i)] = out.data + (o + i) * out.stride + column;
       prefetch_to_write(y[static_cast<std::size_t>(i)], cols);
     }
-    kernel_.multiply({.a = left_.data + o * left_.stride,
-                      .a_stride = left_.stride,
-                      .a_at = blocks.a.data(),
-                      .b = x,
-                      .b_half = b_half_,
-                      .b_at = blocks.b.data(),
-                      .blocks = std::ssize(blocks.a),
-                      .rows = room.rows,
-                      .pairs = left_.pairs,
-                      .a_pair_stride = left_.pair_stride},
-                     c_.data());
+    const Lines ahead = next_lines();
+    kernel_.multiply(
+        {.a = left_.data + o * left_.stride,
+         .a_stride = left_.stride,
+         .a_at = blocks.a.data(),
+         .b = x,
+         .b_half = b_half_,
+         .b_at = blocks.b.data(),
+         .blocks = std::ssize(blocks.a),
+         .rows = room.rows,
+         .pairs = left_.pairs,
+         .a_pair_stride = left_.pair_stride,
+         .ahead = ahead.from,
+         .ahead_of_block =
+             divide_up(ahead.count, std::max<std::int64_t>(std::ssize(blocks.a), 1)) * Lines::kNumbers},
+        c_.data());
     kernel_.add_float(c_.data(), room, y.data());
   }
 
  private:
+  Lines next_lines() {
+    while (!reads_.empty() && reads_.back().count <= 0) reads_.pop_back();
+    if (reads_.empty()) return {nullptr, 0};
+    Lines& read = reads_.back();
+    const Lines next{read.from, std::min(read.count, lines_of_tile_)};
+    read.from += next.count * Lines::kNumbers;
+    read.count -= next.count;
+    return next;
+  }
+
   // Strips of about the same height where the lower ones are faster.
   std::int64_t first_channel(std::int64_t strip) const {
     return kernel_.any_rows ? left_.count * strip / strips() : std::min(strip * kernel_.rows, left_.count);
@@ -118,6 +155,8 @@ class WeightAccumulator {
   LeftRows left_{};
   std::int64_t b_half_ = 0;
   BlockList all_;
+  std::vector<Lines> reads_;  // from the last one on
+  std::int64_t lines_of_tile_ = 0;
   std::vector<BlockList> of_tap_;  // from the first one on, or none: then all blocks
   std::int64_t first_tap_ = 0;
   alignas(64) std::array<float, kMaxTileHeight * kTileCols> c_;
@@ -160,6 +199,15 @@ class GatheredGradient {
 
   std::int64_t pieces() const { return pieces_; }
   std::int64_t columns() const { return all_.x.depth(); }
+  /// What a piece's rows are read from, where they lie as pixels do.
+  std::vector<Lines> reads(std::int64_t piece) const {
+    std::vector<Lines> all;
+    if (!all_.x.order.empty()) return all;
+    const Range m = rows_of(piece);
+    for (const auto* w : {&all_.x, &all_.dy})
+      if (w->plain_rows()) all.push_back(lines_of(*w, m.begin, m.size()));
+    return all;
+  }
 
   class Left {
    public:
