@@ -177,6 +177,23 @@ class WindowReader {
     return inside;
   }
 
+  /// Where the columns of the current row lie if that is in one piece, null if they are zeros, else `place`,
+  /// to which they are copied; moves on to the next row.
+  const T* find(T* place) {
+    const T* found = nullptr;
+    visit([&](std::int64_t column, std::int64_t count, const T* source) {
+      if (count == end_ - begin_) {
+        found = source;
+      } else if (source == nullptr) {
+        std::fill_n(place + column, count, T(0));
+      } else {
+        std::memcpy(place + column, source, static_cast<std::size_t>(count) * sizeof(T));
+        found = place;
+      }
+    });
+    return found;
+  }
+
  private:
   // All taps of the current row lie inside the picture.
   bool all_taps_inside() const {

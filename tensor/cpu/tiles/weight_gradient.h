@@ -162,7 +162,7 @@ class WeightAccumulator {
   alignas(64) std::array<float, kMaxTileHeight * kTileCols> c_;
 };
 
-/// Rows one after the other: where they lie if they are pixels, else gathered.
+/// Rows one after the other: where they lie if that is in one piece, else gathered.
 template <class T>
 class RowFeed {
  public:
@@ -172,7 +172,7 @@ class RowFeed {
         stride_(w.pixel_stride),
         count_(end - begin) {}
   const T* operator()(T* place) {
-    if (next_ == nullptr) return reader_.read(place) ? place : nullptr;
+    if (next_ == nullptr) return reader_.find(place);
     const T* const row = next_;
     next_ += stride_;
     prefetch_to_l2(row + kBlockDepth * stride_, count_);
