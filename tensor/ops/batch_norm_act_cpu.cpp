@@ -17,7 +17,7 @@ namespace {
 constexpr std::int64_t kPartElements = 32768;  // a part is worth a thread …
 constexpr std::int64_t kPartRows = 64;         // … and much longer than its sums
 constexpr std::int64_t kMaxParts = 64;         // of one chunk
-constexpr std::int64_t kTileRows = 16;          // whose moments are summed at a time
+constexpr std::int64_t kTileRows = 16;         // whose moments are summed at a time
 
 // The rows of x as chunks (`groups`) of parts. The cuts depend on the sizes only, and so do the bits.
 struct Parts {

@@ -17,14 +17,9 @@
 #include "tensor/cpu/tiles/padded_copy.h"
 #include "tensor/cpu/tiles/row_operands.h"
 #include "tensor/cpu/tiles/tile_kernel.h"
+#include "tensor/cpu/tiles/weight_accumulator.h"
 
 namespace dcl::tensor::cpu {
-
-/// Element (o,k) goes to data[o·stride + k].
-struct WeightResult {
-  float* data;
-  std::int64_t stride;
-};
 
 /// Both operands of the whole sum.
 template <class T>
@@ -43,124 +38,6 @@ Windows<T> channels_of(Windows<T> w, Range channels) {
   w.channels = channels.size();
   return w;
 }
-
-/// Rows of a left operand, and how far they and their pairs lie apart; each block has `pairs` of those.
-struct LeftRows {
-  const bfloat16* data;
-  std::int64_t count;
-  std::int64_t stride = kBlockDepth;
-  std::int64_t pairs = kBlockDepth / 2, pair_stride = 2;
-};
-
-/// Cache lines beside each other.
-struct Lines {
-  const bfloat16* from;
-  std::int64_t count;
-  static constexpr std::int64_t kNumbers = 64 / sizeof(bfloat16);
-};
-
-/// Those of pixels [first, first + count).
-template <class T>
-Lines lines_of(const Windows<T>& w, std::int64_t first, std::int64_t count) {
-  return {reinterpret_cast<const bfloat16*>(w.x + first * w.pixel_stride),
-          count * w.pixel_stride * static_cast<std::int64_t>(sizeof(T)) / 64};
-}
-
-/// Tiles of the product of two packed operands, added to the result.
-template <class T>
-class WeightAccumulator {
- public:
-  void set_operands(const TransposedRows<T>& dy, const PairedRows<T>& x) {
-    BlockList all;
-    for_each_product<T>(dy.blocks(), [&](std::int64_t block, PartPair pair) {
-      all.a.push_back(dy.at(pair.a, block));
-      all.b.push_back(x.at(pair.b, block));
-    });
-    set_operands({.data = dy.data(), .count = dy.cols()}, x.chunk_stride(), std::move(all));
-  }
-
-  void set_operands(const LeftRows& rows, std::int64_t b_half, BlockList blocks) {
-    left_ = rows;
-    b_half_ = b_half;
-    all_ = std::move(blocks);
-    of_tap_.clear();
-  }
-
-  /// The live taps of each block of rows, of which a tap's columns then sum no others; for columns of `taps`.
-  void set_live_taps(const std::vector<TapMask>& of_blocks, Range taps) {
-    first_tap_ = taps.begin;
-    for (std::int64_t tap = taps.begin; tap < taps.end; ++tap)
-      of_tap_.push_back(filtered(all_, [&](std::int64_t i) {
-        return (of_blocks[static_cast<std::size_t>(i / std::ssize(kPartPairs<T>))] >> tap & 1) != 0;
-      }));
-  }
-
-  /// What the next pack() reads, to be asked for beside the next `tiles` tiles.
-  void set_ahead(std::vector<Lines> reads, std::int64_t tiles) {
-    reads_ = std::move(reads);
-    std::int64_t lines = 0;
-    for (const Lines& read : reads_) lines += read.count;
-    lines_of_tile_ = divide_up(lines, tiles);
-  }
-
-  std::int64_t strips() const { return divide_up(left_.count, kernel_.rows); }
-
-  /// Columns [column, column + cols) of a strip of output channels; x points to the columns' first pair.
-  void add(std::int64_t strip, const bfloat16* x, std::int64_t column, std::int64_t cols,
-           const WeightResult& out, std::int64_t tap = 0) {
-    const BlockList& blocks = of_tap_.empty() ? all_ : of_tap_[static_cast<std::size_t>(tap - first_tap_)];
-    const std::int64_t o = first_channel(strip);
-    const TileRoom room{first_channel(strip + 1) - o, cols};
-    std::array<float*, kMaxTileHeight> y;
-    for (std::int64_t i = 0; i < room.rows; ++i) {
-      y[static_cast<std::size_t>(i)] = out.data + (o + i) * out.stride + column;
-      prefetch_to_write(y[static_cast<std::size_t>(i)], cols);
-    }
-    const Lines ahead = next_lines();
-    kernel_.multiply(
-        {.a = left_.data + o * left_.stride,
-         .a_stride = left_.stride,
-         .a_at = blocks.a.data(),
-         .b = x,
-         .b_half = b_half_,
-         .b_at = blocks.b.data(),
-         .blocks = std::ssize(blocks.a),
-         .rows = room.rows,
-         .pairs = left_.pairs,
-         .a_pair_stride = left_.pair_stride,
-         .ahead = ahead.from,
-         .ahead_of_block =
-             divide_up(ahead.count, std::max<std::int64_t>(std::ssize(blocks.a), 1)) * Lines::kNumbers},
-        c_.data());
-    kernel_.add_float(c_.data(), room, y.data());
-  }
-
- private:
-  Lines next_lines() {
-    while (!reads_.empty() && reads_.back().count <= 0) reads_.pop_back();
-    if (reads_.empty()) return {nullptr, 0};
-    Lines& read = reads_.back();
-    const Lines next{read.from, std::min(read.count, lines_of_tile_)};
-    read.from += next.count * Lines::kNumbers;
-    read.count -= next.count;
-    return next;
-  }
-
-  // Strips of about the same height where the lower ones are faster.
-  std::int64_t first_channel(std::int64_t strip) const {
-    return kernel_.any_rows ? left_.count * strip / strips() : std::min(strip * kernel_.rows, left_.count);
-  }
-
-  const TileKernel& kernel_ = tile_kernel();
-  LeftRows left_{};
-  std::int64_t b_half_ = 0;
-  BlockList all_;
-  std::vector<Lines> reads_;  // from the last one on
-  std::int64_t lines_of_tile_ = 0;
-  std::vector<BlockList> of_tap_;  // from the first one on, or none: then all blocks
-  std::int64_t first_tap_ = 0;
-  alignas(64) std::array<float, kMaxTileHeight * kTileCols> c_;
-};
 
 /// Rows one after the other: where they lie if that is in one piece, else gathered.
 template <class T>
