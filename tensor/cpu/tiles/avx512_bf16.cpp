@@ -137,13 +137,13 @@ constexpr ByRows<void(const TileOperands&, const TileStore&)> all_multiply_store
 }  // namespace
 
 void multiply_avx512_bf16(const TileOperands& operands, float* c) {
-  static constexpr auto kAll = all_multiply(std::make_integer_sequence<int, kAvx512Rows>());
-  kAll[static_cast<std::size_t>(operands.rows)](operands, c);
+  static constexpr auto kByRows = all_multiply(std::make_integer_sequence<int, kAvx512Rows>());
+  kByRows[static_cast<std::size_t>(operands.rows)](operands, c);
 }
 
 void multiply_store_avx512_bf16(const TileOperands& operands, const TileStore& store) {
-  static constexpr auto kAll = all_multiply_store(std::make_integer_sequence<int, kAvx512Rows>());
-  kAll[static_cast<std::size_t>(operands.rows)](operands, store);
+  static constexpr auto kByRows = all_multiply_store(std::make_integer_sequence<int, kAvx512Rows>());
+  kByRows[static_cast<std::size_t>(operands.rows)](operands, store);
 }
 
 DCL_AVX512_BF16 void store_avx512_bf16(const float* c, TileRoom room, const StoreEnd<bfloat16>& end,

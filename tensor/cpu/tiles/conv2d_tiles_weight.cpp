@@ -129,13 +129,14 @@ bool exchange_pays(const WeightOperands<T>& all) {
 // What add(to) has added to the transpose.
 template <class Add>
 void add_transposed(const MatrixSize& size, const WeightResult& out, Add&& add) {
-  const auto [channels, depth] = size;
+  const std::int64_t channels = size.rows;
+  const std::int64_t depth = size.cols;
   Tensor transposed = Tensor::zeros({depth, channels}, {DType::float32, {}});
   auto* const values = transposed.data<float>();
   add(WeightResult{values, channels});
   constexpr std::int64_t kSide = 16;  // of squares whose rows and columns stay in the first-level cache
   parallel_for(divide_up(channels, kSide), 1 + (1 << 14) / (kSide * depth),
-               [&, channels = channels, depth = depth](std::int64_t begin, std::int64_t end) {
+               [&](std::int64_t begin, std::int64_t end) {
                  for (std::int64_t k = 0; k < depth; k += kSide)
                    for (std::int64_t o = begin * kSide; o < std::min(end * kSide, channels); ++o)
                      for (std::int64_t i = k; i < std::min(k + kSide, depth); ++i)
