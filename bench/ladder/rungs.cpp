@@ -16,7 +16,7 @@ using tensor::DType;
 
 // One sum after the other in the order of the formula: the weight gradient has sums of 50,000 terms.
 constexpr double kLoops = 100;
-constexpr double kProduct = 4;   // sums cut elsewhere: one chain of 320 terms where BLAS has several
+constexpr double kProduct = 4;   // sums cut elsewhere: one chain of 384 terms where BLAS has several
 constexpr double kWinograd = 8;  // tests/ops/winograd_test.cpp
 // One chain of six times as many terms, of which vdpbf16ps rounds every pair (AMX rounds once for 32 of them
 // and stays below kProduct); the engine takes them with AMX only.

@@ -16,7 +16,7 @@ namespace dcl::tensor::cpu {
 namespace {
 
 // Panels of im2col(x) packed at a time: 12 x 32 columns x 384 rows of floats are 576 KiB of second-level
-// cache, and as many channels of dy (a strip's 13 take up 16) 410 KiB.
+// cache, and as many channels of dy (a strip's 13 take up 16) 480 KiB.
 constexpr std::int64_t kPanelsAtOnce = 12;
 constexpr std::int64_t kChannelsAtOnce = 260;
 // Rows of up to this many numbers are multiplied where they lie; longer ones fall on too few cache sets.

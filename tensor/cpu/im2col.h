@@ -180,6 +180,7 @@ class WindowReader {
   /// Where the columns of the current row lie if that is in one piece, null if they are zeros, else `place`,
   /// to which they are copied; moves on to the next row.
   const T* find(T* place) {
+    if (pitch_ > 0) return read(place) ? place : nullptr;
     const T* found = nullptr;
     visit([&](std::int64_t column, std::int64_t count, const T* source) {
       if (count == end_ - begin_) {

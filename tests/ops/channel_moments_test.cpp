@@ -32,7 +32,7 @@ using tensor::DType;
 const std::vector<Conv2dRow>& rows() {
   static const std::vector<Conv2dRow> all{{{2, 21, 13, 8}, 64, 1, {}},
                                           {{2, 13, 21, 32}, 72, 1, {}},
-                                          {{3, 13, 21, 340}, 132, 1, {}},
+                                          {{3, 13, 21, 450}, 132, 1, {}},
                                           {{3, 7, 7, 32}, 40, 5, {.padding = 2}},
                                           {{2, 9, 11, 64}, 32, 3, {.stride = 2, .padding = 1}},
                                           {{1, 7, 7, 64}, 330, 1, {}},

@@ -64,6 +64,8 @@ const std::vector<Conv2dRow>& rows() {
       {{2, 10, 64, 2}, 8, 3, {.stride = 2}},
       {{2, 2, 3, 3}, 16, 7, {.padding = 3}},
       {{3, 8, 9, 4}, 24, 2, {.padding = 1}},
+      {{1, 100, 100, 8}, 24, 1, {}},                           // parts of several pieces
+      {{18, 20, 130, 3}, 96, 5, {.stride = 2, .padding = 2}},  // likewise
       {{0, 4, 4, 8}, 8, 3, {.padding = 1}},
       {{0, 8, 8, 64}, 64, 3, {.padding = 1}}};
   return all;

@@ -36,7 +36,8 @@ struct TileOperands {
   const std::int64_t* b_at;  // [blocks]
   std::int64_t blocks;
   std::int64_t rows;  // that are wanted, at most the kernel's
-  /// Of each block; b's others are zeros, and may be multiplied too.
+  /// Of each block. b's others are zeros, and may be multiplied too, but by kernels of `any_pairs`: behind
+  /// them another block may lie.
   std::int64_t pairs = kBlockDepth / 2;
   /// Between the pairs of a row of a. Only kernels of `any_pairs` know others.
   std::int64_t a_pair_stride = 2;

@@ -82,7 +82,7 @@ class GatheredGradient {
     if (!all_.x.order.empty()) return all;
     const Range m = rows_of(piece);
     for (const auto* w : {&all_.x, &all_.dy})
-      if (w->plain_rows()) all.push_back(lines_of(*w, m.begin, m.size()));
+      if (w->plain_rows() && w->channels == w->pixel_stride) all.push_back(lines_of(*w, m.begin, m.size()));
     return all;
   }
 
