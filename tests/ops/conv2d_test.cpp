@@ -71,7 +71,7 @@ const std::vector<Row>& larger_rows() {
       {"3x3, small pictures, stride 2", {7, 5, 4, 96}, {99, 3, 3, 96}, {.stride = 2, .padding = 1}},
       {"3x3, pixels that read nothing", {5, 3, 2, 96}, {98, 3, 3, 96}, {.stride = 2, .padding = 4}, true},
       {"3x3, taps that read nothing", {5, 1, 2, 96}, {96, 3, 3, 96}, {.padding = 3, .dilation = 3}, true},
-      {"1x1", {2, 20, 33, 70}, {64, 1, 1, 70}, {}, true},
+      {"1x1", {3, 20, 33, 70}, {64, 1, 1, 70}, {}, true},
       {"1x1, large gradient", {1, 7, 7, 400}, {210, 1, 1, 400}, {}},
       {"1x1, gradient of several groups both ways", {1, 7, 7, 450}, {290, 1, 1, 450}, {}},
       {"1x1, stride 2", {2, 13, 14, 96}, {40, 1, 1, 96}, {.stride = 2}},

@@ -1,5 +1,6 @@
 // dweight[o,k] = sum_m dy[m,o] · windows(x)[m,k]: the sum runs over output pixels m, so dy is transposed and
-// x's rows are laid in pairs. Where the result has the picture's size, m counts the positions of a padded
+// x's rows are laid in pairs; with few channels dy's rows are, and x is read as it lies in a copy
+// (overlapped_gradient.h). Where the result has the picture's size, m counts the positions of a padded
 // copy of x (padded_copy.h), dy is zero where the copy has padding, and a tap is a distance.
 #include <algorithm>
 #include <type_traits>
@@ -152,13 +153,12 @@ void add_exchanged(const WeightOperands<T>& all, const WeightResult& out) {
 }
 
 // False where the sum is too large for parts, or has but one.
-template <class T>
-bool add_overlapped(const WeightOperands<T>& all, const WeightResult& out) {
-  if (!OverlappedGradient<T>::fits(all) || size_of(all).numel() > kMaxPartialSize) return false;
-  const OverlappedGradient<T> gradient(all);
+bool add_overlapped(const WeightOperands<bfloat16>& all, const WeightResult& out) {
+  if (!OverlappedGradient::fits(all) || size_of(all).numel() > kMaxPartialSize) return false;
+  const OverlappedGradient gradient(all);
   if (gradient.pieces() < 2) return false;
   add_transposed(size_of(all), out, [&](const WeightResult& to) {
-    add_in_parts<T>(gradient, {all.x.depth(), all.dy.channels}, to);
+    add_in_parts<bfloat16>(gradient, {all.x.depth(), all.dy.channels}, to);
   });
   return true;
 }
@@ -173,7 +173,8 @@ void conv2d_backward_weight_tiles(const Conv2dSizes& z, const T* dy, const T* x,
   for (std::int64_t g = 0; g < z.params.groups; ++g) {
     WeightOperands<T> all{.dy = output_pixels(z, dy, g), .x = forward_windows(z, x, g), .batch = z.batch};
     const WeightResult out{dweight + g * z.group_out() * depth, depth};
-    if (add_overlapped(all, out)) continue;
+    if constexpr (std::is_same_v<T, bfloat16>)
+      if (add_overlapped(all, out)) continue;
     if (leaving_out_taps_pays(all.x, z.batch)) {
       all.x.order = order_by_live_taps(all.x, z.batch);
       all.dy.order = all.x.order;

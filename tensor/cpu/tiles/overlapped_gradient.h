@@ -9,13 +9,16 @@
 //   pairs[row][i] = (copy[row][i], copy[row][i + pixel_stride]),
 //
 // element (s,c) of output pixels q and q + 1 is pair q*pixel_stride + s*channels + c: the rows (s,c) of the
-// left operand lie side by side, its own pairs 2*pixel_stride apart.
+// left operand lie side by side, its own pairs 2*pixel_stride apart. Positions behind a row's last output
+// pixel have zeros for dy (so that an infinity there gives NaN).
 #pragma once
 
 #include <algorithm>
-#include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "tensor/cpu/features.h"
+#include "tensor/cpu/prefetch.h"
 #include "tensor/cpu/ranges.h"
 #include "tensor/cpu/tiles/overlapped_rows.h"
 #include "tensor/cpu/tiles/weight_gradient.h"
@@ -23,14 +26,14 @@
 namespace dcl::tensor::cpu {
 
 /// A piece is a band of output rows of one picture. The result is transposed: depth rows of dy's channels.
-template <class T>
 class OverlappedGradient {
  public:
-  static bool fits(const WeightOperands<T>& all) {
-    return std::is_same_v<T, bfloat16> && tile_kernel().any_pairs && OverlappedRows<T>::fits(all.x);
+  /// True where `all` can be read this way.
+  static bool fits(const WeightOperands<bfloat16>& all) {
+    return tile_kernel().any_pairs && OverlappedRows<bfloat16>::fits(all.x);
   }
 
-  explicit OverlappedGradient(const WeightOperands<T>& all)
+  explicit OverlappedGradient(const WeightOperands<bfloat16>& all)
       : all_(all),
         line_blocks_(divide_up(all.x.out_w, kBlockDepth)),
         block_rows_(divide_up(all.x.out_w, 2 * line_blocks_) * 2),
@@ -74,7 +77,7 @@ class OverlappedGradient {
     std::int64_t row_stride() const { return 2 * numbers_; }
 
     const OverlappedGradient& of_;
-    OverlappedRows<T> copy_;
+    OverlappedRows<bfloat16> copy_;
     std::int64_t numbers_;  // of a row
     Tensor storage_;
     bfloat16* pairs_;
@@ -93,11 +96,11 @@ class OverlappedGradient {
       const auto& dy = of_.all_.dy;
       const Range rows = of_.output_rows(piece);
       const std::int64_t first = (piece / of_.bands_ * dy.out_h + rows.begin) * dy.out_w;
-      const T* pixel = dy.x + first * dy.pixel_stride;
+      const bfloat16* pixel = dy.x + first * dy.pixel_stride;
       std::int64_t q = 0;
       rows_.fill(
           rows.size() * of_.line(),
-          [&](T*) -> const T* {
+          [&](bfloat16*) -> const bfloat16* {
             const bool inside = q < dy.out_w;
             if (++q == of_.line()) q = 0;
             if (!inside) return nullptr;
@@ -111,10 +114,10 @@ class OverlappedGradient {
     friend class OverlappedGradient;
     const OverlappedGradient& of_;
     std::int64_t channels_;
-    PairedRows<T> rows_;
+    PairedRows<bfloat16> rows_;
   };
 
-  void multiply(const Left& x, const Right& dy, std::int64_t piece, WeightAccumulator<T>& tiles,
+  void multiply(const Left& x, const Right& dy, std::int64_t piece, WeightAccumulator<bfloat16>& tiles,
                 const WeightResult& out) const {
     const std::int64_t pixel = 2 * x.copy_.pixel_stride();
     BlockList blocks;
@@ -145,7 +148,7 @@ class OverlappedGradient {
   std::int64_t line() const { return line_blocks_ * block_rows_; }
 
   // dy's pairs of a band beside the rows of x, in the second-level cache.
-  static std::int64_t band_rows(const WeightOperands<T>& all) {
+  static std::int64_t band_rows(const WeightOperands<bfloat16>& all) {
     const std::int64_t bytes = all.x.out_w * all.dy.channels * static_cast<std::int64_t>(sizeof(bfloat16));
     return std::clamp<std::int64_t>(second_level_cache() / 8 / bytes, 1, all.x.out_h);
   }
@@ -155,7 +158,7 @@ class OverlappedGradient {
     return {all_.x.out_h * band / bands_, all_.x.out_h * (band + 1) / bands_};
   }
 
-  const WeightOperands<T>& all_;
+  const WeightOperands<bfloat16>& all_;
   std::int64_t line_blocks_, block_rows_, bands_;
 };
 

@@ -1,7 +1,8 @@
-// The innermost product of bfloat16 numbers: a tile of 32 columns, summed in float32 over blocks of 32 terms.
+// The innermost product of bfloat16 numbers: a tile of 32 columns, summed in float32 over blocks of up to 32
+// terms.
 //
-//   c[i][j] = sum_b sum_{p<32} a_b(i,p) · b_b(p,j)         i < rows, j < 32, b < blocks
-//   a_b(i,p) = a[a_at[b] + i·a_stride + p]
+//   c[i][j] = sum_b sum_{p<2·pairs} a_b(i,p) · b_b(p,j)    i < rows, j < 32, b < blocks, pairs <= 16
+//   a_b(i,p) = a[a_at[b] + i·a_stride + (p/2)·a_pair_stride + p%2]
 //   b_b(p,j) = b[b_at[b] + (j/16)·b_half + (p/2)·32 + (j%16)·2 + p%2]
 //
 // The left operand lies in rows, the right one in pairs of rows: what Intel's AMX tiles and AVX-512's
@@ -88,7 +89,7 @@ struct TileStore {
 struct TileKernel {
   std::int64_t rows;
   /// Overwrites c [rows][32], aligned to 64 bytes. Unless `any_rows`, also the rows that are not wanted; it
-  /// reads whole blocks of all that it computes.
+  /// reads all pairs of what it computes, whole blocks unless `any_pairs`.
   void (*multiply)(const TileOperands& operands, float* c);
   /// Rows whose y[i] is null are left out.
   void (*store_bfloat16)(const float* c, TileRoom room, const StoreEnd<bfloat16>& end, bfloat16* const* y);

@@ -97,7 +97,7 @@ class TileTask {
 
   // One strip of rows at a time, in the first-level cache, against all of b in the second; or all strips, in
   // the second, against one panel. A few tiles, `height` rows by `width` panels, are multiplied before they
-  // are stored.
+  // are stored, unless they go from registers to y.
   struct Order {
     Range panels;
     bool by_strips;

@@ -83,49 +83,49 @@ class WeightAccumulator {
 
   std::int64_t strips() const { return divide_up(left_.count, kernel_.rows); }
 
-  /// Columns [column, column + cols) of a strip of output channels; x points to the columns' first pair.
+  /// Columns [column, column + cols) of a strip of the left operand's rows; x points to the columns' first
+  /// pair.
   void add(std::int64_t strip, const bfloat16* x, std::int64_t column, std::int64_t cols,
            const WeightResult& out, std::int64_t tap = 0) {
     const BlockList& blocks = of_tap_.empty() ? all_ : of_tap_[static_cast<std::size_t>(tap - first_tap_)];
-    const std::int64_t o = first_channel(strip);
-    const TileRoom room{first_channel(strip + 1) - o, cols};
+    const std::int64_t row = first_row(strip);
+    const TileRoom room{first_row(strip + 1) - row, cols};
     std::array<float*, kMaxTileHeight> y;
     for (std::int64_t i = 0; i < room.rows; ++i) {
-      y[static_cast<std::size_t>(i)] = out.data + (o + i) * out.stride + column;
+      y[static_cast<std::size_t>(i)] = out.data + (row + i) * out.stride + column;
       prefetch_to_write(y[static_cast<std::size_t>(i)], cols);
     }
-    const Lines ahead = next_lines();
-    kernel_.multiply(
-        {.a = left_.data + o * left_.stride,
-         .a_stride = left_.stride,
-         .a_at = blocks.a.data(),
-         .b = x,
-         .b_half = b_half_,
-         .b_at = blocks.b.data(),
-         .blocks = std::ssize(blocks.a),
-         .rows = room.rows,
-         .pairs = left_.pairs,
-         .a_pair_stride = left_.pair_stride,
-         .ahead = ahead.from,
-         .ahead_of_block =
-             divide_up(ahead.count, std::max<std::int64_t>(std::ssize(blocks.a), 1)) * Lines::kNumbers},
-        c_.data());
+    const Lines ahead = next_lines(std::ssize(blocks.a));
+    kernel_.multiply({.a = left_.data + row * left_.stride,
+                      .a_stride = left_.stride,
+                      .a_at = blocks.a.data(),
+                      .b = x,
+                      .b_half = b_half_,
+                      .b_at = blocks.b.data(),
+                      .blocks = std::ssize(blocks.a),
+                      .rows = room.rows,
+                      .pairs = left_.pairs,
+                      .a_pair_stride = left_.pair_stride,
+                      .ahead = ahead.from,
+                      .ahead_of_block = ahead.count * Lines::kNumbers},
+                     c_.data());
     kernel_.add_float(c_.data(), room, y.data());
   }
 
  private:
-  Lines next_lines() {
+  // Those that the first of a tile's blocks asks for, and as many each of the others.
+  Lines next_lines(std::int64_t blocks) {
     while (!reads_.empty() && reads_.back().count <= 0) reads_.pop_back();
-    if (reads_.empty()) return {nullptr, 0};
+    if (reads_.empty() || blocks == 0) return {nullptr, 0};
     Lines& read = reads_.back();
-    const Lines next{read.from, std::min(read.count, lines_of_tile_)};
-    read.from += next.count * Lines::kNumbers;
-    read.count -= next.count;
+    const Lines next{read.from, divide_up(std::min(read.count, lines_of_tile_), blocks)};
+    read.from += next.count * blocks * Lines::kNumbers;
+    read.count -= next.count * blocks;
     return next;
   }
 
   // Strips of about the same height where the lower ones are faster.
-  std::int64_t first_channel(std::int64_t strip) const {
+  std::int64_t first_row(std::int64_t strip) const {
     return kernel_.any_rows ? left_.count * strip / strips() : std::min(strip * kernel_.rows, left_.count);
   }
 

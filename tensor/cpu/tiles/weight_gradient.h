@@ -1,7 +1,7 @@
 // The operands of a weight gradient by tiles, packed a piece of the sum's rows at a time: some channels of
-// dy, transposed, and some columns of x's windows, in pairs of rows. There are two ways to lay x: gathered
+// dy, transposed, and some columns of x's windows, in pairs of rows. Here are two ways to lay x: gathered
 // rows, and where the result has the picture's size padded copies, in which a tap is a distance
-// (padded_copy.h).
+// (padded_copy.h). A third, for few channels, is in overlapped_gradient.h.
 #pragma once
 
 #include <algorithm>
